@@ -1,0 +1,111 @@
+"""The records that cross stages: frozen, with units in their names, importing no stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+U8 = NDArray[np.uint8]
+F32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in pixels of the picture: left, top, width, height; may stick out of the picture."""
+
+    x: float
+    y: float
+    w: float
+    h: float
+
+    @property
+    def area(self) -> float:
+        return max(0.0, self.w) * max(0.0, self.h)
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        return self.x + self.w / 2, self.y + self.h / 2
+
+    @property
+    def shorter_side(self) -> float:
+        return min(self.w, self.h)
+
+    def iou(self, other: Box) -> float:
+        """Intersection over union, 0 to 1."""
+        width = min(self.x + self.w, other.x + other.w) - max(self.x, other.x)
+        height = min(self.y + self.h, other.y + other.h) - max(self.y, other.y)
+        if width <= 0 or height <= 0:
+            return 0.0
+        shared = width * height
+        return shared / (self.area + other.area - shared)
+
+    def clipped(self, width: int, height: int) -> Box:
+        """The part inside a picture of that size; its width and height are never negative."""
+        left, top = min(max(0.0, self.x), width), min(max(0.0, self.y), height)
+        right, bottom = min(max(0.0, self.x + self.w), width), min(max(0.0, self.y + self.h), height)
+        return Box(left, top, max(0.0, right - left), max(0.0, bottom - top))
+
+    def rounded(self) -> tuple[int, int, int, int]:
+        """Left, top, width, height in whole pixels."""
+        left, top = round(self.x), round(self.y)
+        return left, top, round(self.x + self.w) - left, round(self.y + self.h) - top
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture of one camera.
+
+    bgr: uint8 (height, width, 3), OpenCV's colour order.
+    at_s: monotonic seconds for a live source, position in the clip for a file.
+    utc_s: seconds since 1970 when the picture was taken (for a file: when it was read).
+    index: counts from 0 within this source.
+    """
+
+    camera: str
+    index: int
+    at_s: float
+    utc_s: float
+    bgr: U8
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """One detection. landmarks_px: right eye, left eye, nose, mouth corners, float32 (5, 2), where the detector has them."""
+
+    box: Box
+    score: float
+    landmarks_px: F32 | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A face and what the classifier says of it; probabilities are calibrated and in the order of the model's labels."""
+
+    face: Face
+    probabilities: tuple[float, ...]
+
+
+class Detector(Protocol):
+    """Image to faces. Adapters: the project's own TFLite detector, YuNet, Haar."""
+
+    name: str
+
+    def detect(self, bgr: U8) -> list[Face]:
+        """Faces in a uint8 BGR picture (height, width, 3), best score first, boxes in its pixels."""
+        ...
+
+
+class Classifier(Protocol):
+    """Crops to calibrated probabilities."""
+
+    name: str
+    labels: tuple[str, ...]
+    input_size_px: int
+    crop_margin: float
+
+    def classify(self, crops: U8) -> F32:
+        """Probabilities, float32 (n, labels), rows add up to 1, for uint8 RGB (n, size, size, 3); n may be 0."""
+        ...
