@@ -1,0 +1,48 @@
+"""What every section of the configuration shares: frozen, unknown keys refused, and where relative paths lead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationInfo
+
+NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+"""A name that may stand in an MQTT topic, a file name and a label: a-z, 0-9, - and _, 63 characters at most."""
+
+
+class Section(BaseModel):
+    """A part of the configuration file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where relative paths are looked up: systemd's credentials first for secrets, then the folder of the file."""
+
+    folder: Path
+    credentials: Path | None = None
+
+
+def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
+    places = info.context
+    return places.folder / path if isinstance(places, Places) else path
+
+
+def _credential(path: Path, info: ValidationInfo) -> Path:
+    places = info.context
+    if not isinstance(places, Places):
+        return path
+    if places.credentials is not None and not path.is_absolute() and (places.credentials / path).is_file():
+        return places.credentials / path
+    return places.folder / path
+
+
+FileName = Annotated[Path, AfterValidator(_beside_the_file)]
+"""A file; a relative one is looked up beside the configuration file."""
+
+SecretFile = Annotated[Path, AfterValidator(_credential)]
+"""A file with a secret; a relative one is looked up in $CREDENTIALS_DIRECTORY, then beside the configuration."""

@@ -1,0 +1,107 @@
+"""The sections of the stages a frame passes: camera, motion, detect, classify, track, decide, record, privacy."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+
+from edge_agent.config.base import FileName, Name, SecretFile, Section
+
+Point = tuple[float, float]
+
+
+class ZoneConfig(Section):
+    """A part of the picture that counts by itself."""
+
+    name: Name = Field(description="the zone's name in events and topics")
+    polygon: tuple[Point, ...] = Field(
+        min_length=3, description="corners, each x and y as a share of the picture, 0 to 1"
+    )
+
+
+class CameraConfig(Section):
+    """One camera."""
+
+    model_config = ConfigDict(coerce_numbers_to_str=True)  # source = 0
+
+    name: Name = Field(
+        default="camera", description="the camera's name in topics, metrics and files; unique on this device"
+    )
+    source: str = Field(
+        min_length=1,
+        description="a device number, rtsp:// or http:// address, csi, a video file, or a folder of images",
+    )
+    credentials_file: SecretFile | None = Field(
+        default=None, description="a file with user:password, put into the address when it is opened"
+    )
+    realtime: bool | None = Field(
+        default=None,
+        description="play a file at its own speed and drop frames as a camera would; unset: only live sources",
+    )
+    width_px: int | None = Field(default=None, ge=16, le=8192, description="picture width to ask a camera for")
+    height_px: int | None = Field(default=None, ge=16, le=8192, description="picture height to ask a camera for")
+    max_fps: float | None = Field(default=None, gt=0, le=240, description="look at no more frames a second than this")
+    zones: tuple[ZoneConfig, ...] = Field(default=(), description="parts of the picture that count by themselves")
+
+
+class DetectorConfig(Section):
+    """Where the faces are."""
+
+    kind: Literal["tflite", "yunet", "haar"] = Field(default="tflite", description="which detector")
+    model: FileName | None = Field(default=None, description="a model file of your own; unset: the one that is shipped")
+    score: float | None = Field(
+        default=None, gt=0, lt=1, description="faces below it are dropped; unset: the model's own"
+    )
+    nms_iou: float = Field(
+        default=0.45, gt=0, lt=1, description="of two boxes that overlap more, the weaker is dropped"
+    )
+    min_face_px: int = Field(default=16, ge=1, le=4096, description="smaller faces (shorter side) are dropped")
+    threads: int = Field(default=1, ge=1, le=64, description="threads of the runtime")
+
+
+class ClassifierConfig(Section):
+    """What a face wears."""
+
+    model: FileName | None = Field(default=None, description="a model file of your own; unset: the one that is shipped")
+    threshold: float | None = Field(
+        default=None, ge=0, le=1, description="less probable answers are 'cannot tell'; unset: the model's own"
+    )
+    threads: int = Field(default=1, ge=1, le=64, description="threads of the runtime")
+
+
+class MotionConfig(Section):
+    """A still scene costs next to nothing."""
+
+    enabled: bool = Field(default=True, description="skip frames on which nothing moved")
+    heartbeat_s: float = Field(default=1.0, gt=0, le=3600, description="look at a still scene at least this often")
+
+
+class TrackConfig(Section):
+    """Faces over time become people."""
+
+    lost_after_s: float = Field(default=2.0, gt=0, le=3600, description="a person unseen for so long has left")
+
+
+class DecideConfig(Section):
+    """People over time become verdicts and events."""
+
+    min_face_px: int = Field(default=20, ge=1, le=4096, description="smaller faces give no evidence")
+
+
+class RecordConfig(Section):
+    """High-confidence detections are saved."""
+
+    enabled: bool = Field(default=True, description="save pictures at all")
+    threshold: float = Field(default=0.9, ge=0, le=1, description="save verdicts at least this certain")
+    quota_bytes: int = Field(default=200_000_000, ge=0, description="the oldest are removed above this")
+    quota_days: float = Field(default=30, gt=0, le=3660, description="older ones are removed")
+    max_per_minute: int = Field(default=30, ge=0, le=10_000, description="save no more than so many a minute")
+
+
+class PrivacyConfig(Section):
+    """What of a face may be written or sent; applied before any byte leaves the memory."""
+
+    pictures: Literal["full", "crop", "blurred", "none"] = Field(
+        default="crop", description="whole pictures, faces alone, whole pictures with blurred faces, or none"
+    )
