@@ -48,7 +48,9 @@ def letterbox(bgr: U8, width: int, height: int) -> tuple[U8, Letterbox]:
 
 
 def crop(bgr: U8, box: Box, size: int, margin: float) -> U8:
-    """Cut one face: a square around the box, `margin` of its longer side added on every edge, uint8 RGB (size, size, 3).
+    """Cut one face: a square around the box, `margin` of its longer side added on every edge.
+
+    Returns uint8 RGB (size, size, 3).
 
     What lies outside the picture repeats its edge. A box without a pixel in the picture gives a grey crop.
     """

@@ -73,7 +73,10 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """One detection. landmarks_px: right eye, left eye, nose, mouth corners, float32 (5, 2), where the detector has them."""
+    """One detection.
+
+    landmarks_px: right eye, left eye, nose, mouth corners, float32 (5, 2), where the detector has them.
+    """
 
     box: Box
     score: float
@@ -82,7 +85,7 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A face and what the classifier says of it; probabilities are calibrated and in the order of the model's labels."""
+    """A face and what the classifier says of it: calibrated probabilities in the order of the model's labels."""
 
     face: Face
     probabilities: tuple[float, ...]
