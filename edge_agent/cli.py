@@ -1,0 +1,70 @@
+"""`edge-agent`: the command line. Everything heavy is imported only by the command that needs it."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from edge_agent.errors import MaskwatchError
+
+COMMANDS = {
+    "run": ("edge_agent.run_command", "watch cameras, a video file or a folder of images"),
+    "predict": ("edge_agent.predict_command", "look at image files"),
+    "check-config": ("edge_agent.check_config", "check a configuration and show what it comes to"),
+    "models": ("edge_agent.models_command", "inspect and verify model files"),
+    "bench": ("edge_agent.bench", "measure this device"),
+    "version": ("edge_agent.version_command", "print versions of the agent and of what it runs on"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; its exit status. Errors become one line on stderr, never a traceback."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = _parser(arguments)
+    args = parser.parse_args(arguments)
+    try:
+        status: int = args.run(args)
+    except MaskwatchError as error:
+        print(f"edge-agent: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader went away (`| head`): what is still buffered has nowhere to go, and Python would say so at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return status
+
+
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="edge-agent",
+        description="Counts who wears a face mask, who wears it badly and who wears none.",
+        epilog="Exit status: 0; 2 wrong usage; 65 bad model or image; 66 not there; 69 port or device taken; 78 bad config.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    # Only the command that was given is imported: `version` must not wait for OpenCV.
+    given = next((word for word in arguments if not word.startswith("-")), None)
+    for name, (module_name, summary) in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        if name == given:
+            module = importlib.import_module(module_name)
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    return parser
+
+
+def run_and_exit() -> None:
+    """The console script."""
+    status = main()
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.flush()
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    run_and_exit()

@@ -1,0 +1,159 @@
+"""One object for a picture, a batch or video frames: what `predict`, `run` and HTTP use.
+
+    >>> from edge_agent import FaceMaskPredictor
+    >>> predictor = FaceMaskPredictor()
+    >>> for face in predictor.predict("door.jpg").faces:
+    ...     print(face.label, face.probabilities[face.label], face.box)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edge_agent import images, preprocess
+from edge_agent.classify import open_classifier
+from edge_agent.config import Config
+from edge_agent.detect import open_detector
+from edge_agent.errors import ImageError, MaskwatchError, NotFoundError
+from edge_agent.records import U8, Classifier, Detector, Face, Reading
+
+Picture = str | Path | U8
+
+
+@dataclass(frozen=True, slots=True)
+class FaceResult:
+    """A face as it leaves the predictor: whole pixels of the upright picture, left, top, width, height."""
+
+    box: tuple[int, int, int, int]
+    score: float
+    label: str
+    certain: bool
+    probabilities: dict[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "box": list(self.box),
+            "score": round(self.score, 4),
+            "label": self.label,
+            "certain": self.certain,
+            "probabilities": {label: round(value, 4) for label, value in self.probabilities.items()},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What was found in one picture, and how long each stage took, in milliseconds."""
+
+    image: str
+    faces: tuple[FaceResult, ...]
+    latency_ms: dict[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """The line that `edge-agent predict --json` prints."""
+        return {"image": self.image, "faces": [face.to_json() for face in self.faces]}
+
+
+class FaceMaskPredictor:
+    """Finds faces and tells how each wears a mask.
+
+    Without arguments it loads the shipped models; a `Config` chooses others; a detector and a classifier can be
+    given as objects. Not thread-safe: one predictor a thread. Raises ModelError, NotFoundError or ConfigError when
+    a model cannot be had: a missing model is never replaced by another.
+    """
+
+    def __init__(
+        self, config: Config | None = None, *, detector: Detector | None = None, classifier: Classifier | None = None
+    ) -> None:
+        config = config or Config()
+        self.detector = detector or open_detector(config.detector)
+        self.classifier = classifier or open_classifier(config.classifier)
+        self.labels = self.classifier.labels
+        self._min_face_px = config.decide.min_face_px
+        self._threshold = config.classifier.threshold
+        if self._threshold is None:
+            self._threshold = getattr(self.classifier, "threshold", 0.0)
+
+    def read(self, bgr: U8) -> tuple[list[Reading], dict[str, float]]:
+        """Detect and classify in a uint8 BGR picture; the readings, and milliseconds for each stage."""
+        started = time.perf_counter()
+        faces = self.detector.detect(bgr)
+        detected = time.perf_counter()
+        readings, latency_ms = self.classify(bgr, faces)
+        return readings, {"detect": (detected - started) * 1e3, **latency_ms}
+
+    def classify(self, bgr: U8, faces: list[Face]) -> tuple[list[Reading], dict[str, float]]:
+        """Classify faces that were found; the readings, and milliseconds for each stage."""
+        started = time.perf_counter()
+        crops = preprocess.crops(
+            bgr, [face.box for face in faces], self.classifier.input_size_px, self.classifier.crop_margin
+        )
+        cut = time.perf_counter()
+        rows = self.classifier.classify(crops)
+        readings = [Reading(face, tuple(map(float, row))) for face, row in zip(faces, rows, strict=True)]
+        done = time.perf_counter()
+        return readings, {"preprocess": (cut - started) * 1e3, "classify": (done - cut) * 1e3}
+
+    def certain(self, reading: Reading) -> bool:
+        """Whether this face alone would be counted: large enough, and its likeliest class likely enough."""
+        large = reading.face.box.shorter_side >= self._min_face_px
+        return large and max(reading.probabilities) >= (self._threshold or 0.0)
+
+    def predict(self, image: Picture, name: str | None = None) -> Prediction:
+        """Look at one picture: a path, or a uint8 BGR array (height, width, 3).
+
+        Raises NotFoundError or ImageError.
+        """
+        started = time.perf_counter()
+        if isinstance(image, np.ndarray):
+            if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+                raise ImageError(f"got an array {image.dtype} {image.shape}; give uint8 BGR (height, width, 3)")
+            bgr, given = image, name or "array"
+        else:
+            bgr, given = images.read(Path(image)), name or str(image)
+        decoded_ms = (time.perf_counter() - started) * 1e3
+        readings, latency_ms = self.read(bgr)
+        faces = tuple(self._result(reading, bgr.shape[1], bgr.shape[0]) for reading in readings)
+        return Prediction(given, faces, {"decode": decoded_ms, **latency_ms})
+
+    def predict_batch(self, pictures: Iterable[Picture]) -> Iterator[Prediction | MaskwatchError]:
+        """Look at many, in order and one at a time; a bad one yields its error and the others go on."""
+        for picture in pictures:
+            try:
+                yield self.predict(picture)
+            except MaskwatchError as error:
+                yield error
+
+    def predict_video(self, path: str | Path) -> Iterator[Prediction]:
+        """Look at every frame of a video file, in order; the image is named FILE#INDEX."""
+        if not Path(path).is_file():
+            raise NotFoundError(f"{path} is not there; check the path")
+        capture = cv2.VideoCapture(str(path))
+        try:
+            index = 0
+            while True:
+                ok, bgr = capture.read()
+                if not ok:
+                    break
+                yield self.predict(np.asarray(bgr, dtype=np.uint8), f"{path}#{index}")
+                index += 1
+            if index == 0:
+                raise ImageError(f"{path} has no picture that OpenCV can decode; give an MP4, MKV, AVI or WebM video")
+        finally:
+            capture.release()
+
+    def _result(self, reading: Reading, width: int, height: int) -> FaceResult:
+        likeliest = max(range(len(self.labels)), key=reading.probabilities.__getitem__)
+        return FaceResult(
+            box=reading.face.box.clipped(width, height).rounded(),
+            score=reading.face.score,
+            label=self.labels[likeliest],
+            certain=self.certain(reading),
+            probabilities=dict(zip(self.labels, reading.probabilities, strict=True)),
+        )
