@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,10 +85,84 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A face and what the classifier says of it: calibrated probabilities in the order of the model's labels."""
+    """A face and what the classifier says of it: calibrated probabilities in the order of the model's labels.
+
+    sharpness: 0 (a smear) to 1 (sharp), as `quality.sharpness` measures it on the crop.
+    """
 
     face: Face
     probabilities: tuple[float, ...]
+    sharpness: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One person's face over time. Ids belong to the tracker and are never used twice.
+
+    box: where it is now; where it is thought to be while it is not visible.
+    reading: this frame's, None where the face was missed or the frame was not looked at.
+    visible: found when last looked for. still_s: how long it has not moved at all. hits: frames in which it was found.
+    """
+
+    id: int
+    box: Box
+    reading: Reading | None
+    first_seen_s: float
+    last_seen_s: float
+    hits: int
+    visible: bool
+    still_s: float
+
+
+CANNOT_TELL = "cannot_tell"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is thought of one visitor now. label: one of the model's, or `cannot_tell`.
+
+    probabilities: what the label rests on, in the order of the model's labels.
+    quality: 0 to 1, how much this frame's view of the face is worth; 0 without one.
+    static: the face has not moved for minutes: a poster, not a visitor.
+    """
+
+    visit: str
+    track: int
+    label: str
+    probabilities: tuple[float, ...]
+    box: Box
+    visible: bool
+    quality: float
+    zone: str | None
+    static: bool
+    first_seen_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A visit began, changed or ended. `before` and `after` are labels or `cannot_tell`; before is None for `new`.
+
+    counted_as: the label the visit counts for so far: the one held longest; None: the face is a poster, not counted.
+    at_s is monotonic, the *_utc_s are derived from one reading of the clock, so their differences are true durations.
+    """
+
+    type: Literal["new", "update", "end"]
+    visit: str
+    camera: str
+    track: int
+    before: str | None
+    after: str
+    counted_as: str | None
+    probabilities: tuple[float, ...]
+    box: Box
+    zone: str | None
+    static: bool
+    frames: int
+    at_s: float
+    utc_s: float
+    first_seen_utc_s: float
+    last_seen_utc_s: float
+    duration_s: float
 
 
 class Detector(Protocol):

@@ -18,6 +18,7 @@ from edge_agent.config.stages import (
     ClassifierConfig,
     DecideConfig,
     DetectorConfig,
+    LivenessConfig,
     MotionConfig,
     PrivacyConfig,
     RecordConfig,
@@ -32,6 +33,7 @@ class Config(Section):
     camera: tuple[CameraConfig, ...] = Field(default=(), max_length=16)
     detector: DetectorConfig = DetectorConfig()
     classifier: ClassifierConfig = ClassifierConfig()
+    liveness: LivenessConfig = LivenessConfig()
     motion: MotionConfig = MotionConfig()
     track: TrackConfig = TrackConfig()
     decide: DecideConfig = DecideConfig()

@@ -70,23 +70,66 @@ class ClassifierConfig(Section):
     threads: int = Field(default=1, ge=1, le=64, description="threads of the runtime")
 
 
+class LivenessConfig(Section):
+    """When a picture is no longer to be trusted. A status begins after its delay, and ends when its cause is gone."""
+
+    stalled_after_s: float = Field(default=3.0, gt=0, le=3600, description="no picture for so long: stalled")
+    offline_after_s: float = Field(default=15.0, gt=0, le=3600, description="no picture for so long: offline")
+    frozen_after_s: float = Field(default=10.0, gt=0, le=3600, description="the very same picture for so long: frozen")
+    dark_after_s: float = Field(default=5.0, gt=0, le=3600, description="next to no light for so long: dark")
+    covered_after_s: float = Field(default=5.0, gt=0, le=3600, description="no detail for so long: covered")
+    moved_after_s: float = Field(default=10.0, gt=0, le=3600, description="another view for so long: moved")
+    learn_s: float = Field(default=10.0, gt=0, le=3600, description="time to learn what the camera usually sees")
+    accept_view_after_s: float = Field(
+        default=600.0, gt=0, le=86_400, description="a moved camera's new view is taken as usual after so long"
+    )
+    clear_after_s: float = Field(default=1.0, ge=0, le=3600, description="a cause must be gone for so long")
+
+
 class MotionConfig(Section):
     """A still scene costs next to nothing."""
 
     enabled: bool = Field(default=True, description="skip frames on which nothing moved")
     heartbeat_s: float = Field(default=1.0, gt=0, le=3600, description="look at a still scene at least this often")
+    linger_s: float = Field(default=1.0, ge=0, le=60, description="go on looking for so long after the last movement")
+    threshold: int = Field(default=12, ge=1, le=255, description="grey levels by which a point must change")
+    min_points: int = Field(
+        default=4, ge=1, le=14_400, description="changed points, of a picture 160 wide, that are a movement"
+    )
 
 
 class TrackConfig(Section):
     """Faces over time become people."""
 
     lost_after_s: float = Field(default=2.0, gt=0, le=3600, description="a person unseen for so long has left")
+    return_within_s: float = Field(
+        default=6.0, gt=0, le=3600, description="one who stood still when lost may come back at that place for so long"
+    )
+    new_score: float = Field(
+        default=0.0, ge=0, le=1, description="weaker faces continue a track but begin none; 0: the detector decides"
+    )
+    static_after_s: float = Field(
+        default=120.0, gt=0, le=86_400, description="a face that has not moved at all for so long is a poster"
+    )
 
 
 class DecideConfig(Section):
     """People over time become verdicts and events."""
 
     min_face_px: int = Field(default=20, ge=1, le=4096, description="smaller faces give no evidence")
+    min_hits: int = Field(default=3, ge=1, le=1000, description="sightings that make a visit")
+    min_seen_s: float = Field(default=0.2, ge=0, le=60, description="a visit lasts at least so long")
+    min_evidence_s: float = Field(
+        default=0.4, gt=0, le=60, description="seconds of a perfect view that a verdict needs"
+    )
+    certain: float = Field(default=0.6, ge=0.34, le=1, description="less probable verdicts are 'cannot tell'")
+    judge_within_s: float = Field(
+        default=1.5, ge=0, le=60, description="a visit is announced after so long even where nothing can be told"
+    )
+    memory_s: float = Field(default=1.5, gt=0, le=60, description="evidence fades with this time constant")
+    change_after_s: float = Field(
+        default=0.8, ge=0, le=60, description="another verdict must hold for so long before it is announced"
+    )
 
 
 class RecordConfig(Section):
@@ -97,6 +140,13 @@ class RecordConfig(Section):
     quota_bytes: int = Field(default=200_000_000, ge=0, description="the oldest are removed above this")
     quota_days: float = Field(default=30, gt=0, le=3660, description="older ones are removed")
     max_per_minute: int = Field(default=30, ge=0, le=10_000, description="save no more than so many a minute")
+    best_within_s: float = Field(
+        default=10.0, ge=0, le=3600, description="the best picture of so many seconds of a visit is saved"
+    )
+    min_free_bytes: int = Field(
+        default=50_000_000, ge=0, description="save nothing while the disk has less than this to spare"
+    )
+    jpeg_quality: int = Field(default=88, ge=10, le=100, description="JPEG quality of saved pictures")
 
 
 class PrivacyConfig(Section):

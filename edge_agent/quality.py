@@ -1,0 +1,52 @@
+"""How much one view of a face is worth: 0 to 1 for size, sharpness and pose. Pure.
+
+sharpness(crop_rgb) -> float     measured on the classifier's crop, put into Reading.sharpness by the loop
+weight(reading, min_face_px) -> float
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from edge_agent.records import F32, U8, Reading
+
+FULL_SIZE_PX = 64  # above it more pixels say no more: the classifier's input is not much larger
+SIDE = 64
+
+
+def sharpness(crop_rgb: U8) -> float:
+    """0 (a smear) to 1 (sharp): the strength of the finest detail relative to the contrast of the crop.
+
+    crop_rgb: uint8 (n, n, 3). Relative, so that a dark or a bare face is not called a smear.
+    """
+    # Few points: an enlarged small face must not look blurred only because it was enlarged
+    grey = cv2.resize(cv2.cvtColor(crop_rgb, cv2.COLOR_RGB2GRAY), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    fine = cv2.Laplacian(grey, cv2.CV_32F, ksize=1)
+    contrast = float(grey.std())
+    if contrast < 1.0:
+        return 0.0
+    return float(min(1.0, float(np.abs(fine).mean()) / (contrast * 0.25)))
+
+
+def frontal(landmarks_px: F32 | None) -> float:
+    """1 for a face seen from the front, 0.2 for a profile, by eyes and nose; 1 where they are unknown."""
+    if landmarks_px is None:
+        return 1.0
+    right, left, nose = (landmarks_px[i] for i in range(3))
+    between = float(np.hypot(*(left - right)))
+    if between < 1.0:
+        return 0.2
+    axis = (left - right) / between
+    turned = abs(float(np.dot(nose - (left + right) / 2, axis))) / between
+    return float(min(1.0, max(0.2, 1.3 - 1.8 * turned)))
+
+
+def weight(reading: Reading, min_face_px: int) -> float:
+    """0 to 1; 0 for a face smaller than `min_face_px` on its shorter side."""
+    size_px = reading.face.box.shorter_side
+    if size_px < min_face_px:
+        return 0.0
+    size = min(1.0, 0.4 + 0.6 * size_px / FULL_SIZE_PX)
+    sharp = 0.25 + 0.75 * min(1.0, 2.0 * reading.sharpness)
+    return size * sharp * frontal(reading.face.landmarks_px)
