@@ -1,0 +1,6 @@
+"""Data sets: readers, the dataset file, the samples."""
+
+from train.data.dataset import Dataset, load, read_config
+from train.data.sample import SPLITS, Sample
+
+__all__ = ["SPLITS", "Dataset", "Sample", "load", "read_config"]

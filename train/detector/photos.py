@@ -1,0 +1,90 @@
+"""Photographs with labelled faces, read from Pascal VOC or YOLO files and the one split everybody reports on."""
+
+from __future__ import annotations
+
+import csv
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edge_agent.errors import ImageError, NotFoundError
+from edge_agent.records import F32, U8
+
+MASKED, BARE, BADLY_MASKED = "with_mask", "without_mask", "mask_weared_incorrect"
+_SAME_CLASS = {
+    "with_mask": MASKED,
+    "HaveMask": MASKED,
+    "without_mask": BARE,
+    "NoMask": BARE,
+    "mask_weared_incorrect": BADLY_MASKED,
+    "with_incorrect_mask": BADLY_MASKED,
+}
+_YOLO_CLASSES = (MASKED, BARE)
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """One photograph. boxes: float32 (n, 4), left, top, right, bottom in its pixels; classes: n names."""
+
+    source: str
+    name: str
+    path: Path
+    boxes: F32
+    classes: tuple[str, ...]
+
+    def pixels(self) -> U8:
+        """uint8 BGR (height, width, 3)."""
+        image = cv2.imread(str(self.path))
+        if image is None:
+            raise ImageError(f"{self.path} cannot be decoded; replace or remove it")
+        return np.asarray(image, dtype=np.uint8)
+
+
+def read_photos(data: Path, split: str, sources: tuple[str, ...]) -> list[Photo]:
+    """The photographs of one split ("train", "val", "test"), in the order of splits.csv."""
+    table = data / "splits.csv"
+    if not table.is_file():
+        raise NotFoundError(f"{table} is not there; give the folder with the photographs as --data")
+    with table.open(newline="") as rows:
+        wanted = [
+            (row["set"], row["image"]) for row in csv.DictReader(rows) if row["split"] == split and row["set"] in sources
+        ]
+    return [_read_photo(data, source, name) for source, name in wanted]
+
+
+def _read_photo(data: Path, source: str, name: str) -> Photo:
+    if source == "negatives":
+        path = data / source / (name if name.endswith(".jpg") else f"{name}.jpg")
+        return Photo(source, name, path, np.zeros((0, 4), np.float32), ())
+    image = data / source / "images" / f"{name}.jpg"
+    voc = data / source / "annotations" / f"{name}.xml"
+    if voc.is_file():
+        boxes, classes = _read_voc(voc)
+    else:
+        boxes, classes = _read_yolo(data / source / "labels" / f"{name}.txt", image)
+    return Photo(source, name, image, boxes, classes)
+
+
+def _read_voc(path: Path) -> tuple[F32, tuple[str, ...]]:
+    boxes, classes = [], []
+    for item in ET.parse(path).getroot().iter("object"):
+        found = item.find("bndbox")
+        if found is None:
+            continue
+        boxes.append([float(found.findtext(key, "0")) for key in ("xmin", "ymin", "xmax", "ymax")])
+        classes.append(_SAME_CLASS[item.findtext("name", "")])
+    return np.asarray(boxes, np.float32).reshape(-1, 4), tuple(classes)
+
+
+def _read_yolo(path: Path, image: Path) -> tuple[F32, tuple[str, ...]]:
+    rows = np.loadtxt(path, dtype=np.float32, ndmin=2).reshape(-1, 5)
+    picture = cv2.imread(str(image))
+    if picture is None:
+        raise ImageError(f"{image} cannot be decoded; replace or remove it")
+    height, width = picture.shape[:2]
+    centre, size = rows[:, 1:3] * (width, height), rows[:, 3:5] * (width, height)
+    boxes = np.concatenate([centre - size / 2, centre + size / 2], axis=1).astype(np.float32)
+    return boxes, tuple(_YOLO_CLASSES[int(row[0])] for row in rows)
