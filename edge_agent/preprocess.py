@@ -55,7 +55,8 @@ def crop(bgr: U8, box: Box, size: int, margin: float) -> U8:
     What lies outside the picture repeats its edge. A box without a pixel in the picture gives a grey crop.
     """
     rows, columns = bgr.shape[:2]
-    side = max(1, round(max(box.w, box.h) * (1 + 2 * margin)))
+    # A box from a broken detector may be huge: the square never grows past what the picture could fill a sixteenth of.
+    side = min(max(1, round(max(box.w, box.h) * (1 + 2 * margin))), 4 * max(rows, columns))
     centre_x, centre_y = box.centre
     left, top = round(centre_x - side / 2), round(centre_y - side / 2)
     inside = bgr[max(0, top) : max(0, min(rows, top + side)), max(0, left) : max(0, min(columns, left + side))]
