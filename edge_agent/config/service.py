@@ -109,6 +109,24 @@ class HttpConfig(Section):
     port: int = Field(default=8080, ge=0, le=65535, description="the port to listen on; 0: any free one")
     token_file: SecretFile | None = Field(default=None, description="a file with the token that visitors must give")
     live: bool = Field(default=True, description="show the camera's picture on the page")
+    live_max_fps: float = Field(default=10, gt=0, le=60, description="pictures a second for a viewer, at most")
+    live_max_width_px: int = Field(default=960, ge=64, le=8192, description="wider pictures are shown smaller")
+    live_quality: int = Field(default=70, ge=10, le=100, description="JPEG quality of the live view")
+    allowed_hosts: tuple[str, ...] = Field(
+        default=(), max_length=32, description="more names that visitors type for this device, say behind a proxy"
+    )
+    max_streams: int = Field(default=24, ge=1, le=200, description="live views and event streams open at once")
+    predict: bool = Field(default=True, description="answer POST /predict and /batch_predict")
+    predict_timeout_s: float = Field(default=20, gt=0, le=600, description="a picture may wait and take so long")
+    max_waiting: int = Field(default=4, ge=1, le=100, description="pictures that may wait; more are refused with 429")
+    max_image_bytes: int = Field(default=12_000_000, ge=1000, le=200_000_000, description="larger pictures are refused")
+    max_image_pixels: int = Field(
+        default=25_000_000, ge=1000, le=200_000_000, description="pictures of more pixels are refused undecoded"
+    )
+    max_batch_files: int = Field(default=50, ge=1, le=1000, description="pictures in one POST /batch_predict")
+    max_batch_bytes: int = Field(
+        default=32_000_000, ge=1000, le=500_000_000, description="bytes in one POST /batch_predict, held in memory"
+    )
 
     @model_validator(mode="after")
     def _open_to_others_needs_a_token(self) -> HttpConfig:

@@ -1,0 +1,102 @@
+"""The application: what answers each address. Nothing is global: all of it hangs on one `Web`.
+
+Starlette alone, without FastAPI: that saves 11 MB and half a second of a start (docs/decisions/web-framework.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.routing import Route
+
+from edge_agent.config import HttpConfig
+from edge_agent.web import problems
+from edge_agent.web.guard import Guard
+from edge_agent.web.history import History
+from edge_agent.web.live import LiveHub
+from edge_agent.web.predictions import Predictions
+from edge_agent.web.priority import Worker
+from edge_agent.web.state import WebSources, WebState
+
+
+class Web:
+    """Everything the routes need. Made in the web thread; `close` may be called from any."""
+
+    def __init__(
+        self,
+        state: WebState,
+        config: HttpConfig,
+        sources: WebSources | None = None,
+        *,
+        token: str | None = None,
+        history: Path | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.state = state
+        self.config = config
+        self.sources = sources or WebSources()
+        self.token = token
+        self.now = now
+        self.streams = 0
+        self.closing = False
+        self.worker = Worker("web-worker", niceness=10)
+        self.history = History(history, now=now)
+        self.live = LiveHub(state, self.sources, config, self.worker)
+        self.predictions = Predictions(self.sources, config)
+        self.started_s = now()
+
+    async def drain(self) -> None:
+        """Bring new events of the loop into the history."""
+        new = self.state.events_after(self.history.newest_seen)
+        if new:
+            await self.worker.run(lambda: self.history.add(new))
+
+    async def pause(self, seconds: float) -> bool:
+        """Sleep in a stream; false when the server stops and the stream should end."""
+        until = time.monotonic() + seconds
+        while not self.closing and (left := until - time.monotonic()) > 0:
+            await asyncio.sleep(min(left, 0.1))
+        return not self.closing
+
+    def close(self) -> None:
+        """Ask all streams to end."""
+        self.closing = True
+        self.live.close()
+
+    def finish(self) -> None:
+        """Write what the history still holds; the server is down by now."""
+        self.worker.stop()
+        self.predictions.stop()
+        self.history.add(self.state.events_after(self.history.newest_seen))
+        self.history.close()
+
+
+def create_app(web: Web) -> Starlette:
+    """The ASGI application."""
+    from edge_agent.web import api, pages, streams, uploads
+
+    def bound(routes: list[tuple[str, str, Callable[..., object]]]) -> list[Route]:
+        return [Route(path, _with(web, handler), methods=[method]) for path, method, handler in routes]
+
+    return Starlette(
+        routes=bound([*pages.ROUTES, *api.ROUTES, *streams.ROUTES, *uploads.ROUTES]),
+        middleware=[Middleware(Guard, config=web.config, token=web.token, now=web.now)],
+        exception_handlers={
+            problems.Problem: problems.on_problem,
+            HTTPException: problems.on_http_exception,
+            Exception: problems.on_crash,
+        },
+    )
+
+
+def _with(web: Web, handler: Callable[..., object]) -> Callable[..., object]:
+    async def endpoint(request: object) -> object:
+        return await handler(web, request)  # type: ignore[misc]
+
+    return endpoint

@@ -1,0 +1,93 @@
+"""Predictions for strangers: one at a time, at low priority, by an interpreter of their own: the camera goes first."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from edge_agent.config import HttpConfig
+from edge_agent.errors import MaskwatchError
+from edge_agent.web.images import decode
+from edge_agent.web.priority import Worker
+from edge_agent.web.problems import Problem
+from edge_agent.web.state import Json, WebSources
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What `predict --json` prints of one picture, and how long it took without the wait."""
+
+    json: Json
+    seconds: float
+
+
+class Predictions:
+    """The queue in front of the predictor, which is made at the first picture."""
+
+    def __init__(self, sources: WebSources, config: HttpConfig) -> None:
+        self._make = sources.predictor
+        self._config = config
+        self._worker = Worker("web-predict", niceness=15)
+        self._predictor: Any = None
+        self._waiting = 0
+        self._batch_open = False
+        self.served = 0
+        self.refused = 0
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """A place in the queue, taken before the body is read, so that bodies in memory are bounded. Raises Problem."""
+        if self._make is None or not self._config.predict:
+            raise Problem(403, "this device answers no predictions", "set http.predict = true, or use another device")
+        if self._waiting >= self._config.max_waiting:
+            self.refused += 1
+            raise Problem(429, "too many pictures wait already", "try again in a second", {"retry-after": "1"})
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+
+    @asynccontextmanager
+    async def batch_place(self) -> AsyncIterator[None]:
+        """The one place for a batch, whose bodies lie in memory together. Raises Problem."""
+        if self._batch_open:
+            self.refused += 1
+            raise Problem(429, "another batch is under way", "try again when it is done", {"retry-after": "5"})
+        async with self.place():
+            self._batch_open = True
+            try:
+                yield
+            finally:
+                self._batch_open = False
+
+    async def predict(self, data: bytes, name: str) -> Answer:
+        """Look at one encoded picture. Raises Problem 413, 422 or 503."""
+        try:
+            async with asyncio.timeout(self._config.predict_timeout_s):
+                answer = await self._worker.run(lambda: self._look(data, name))
+        except TimeoutError:
+            raise Problem(
+                503, "the device is too busy for this picture", "try again later", {"retry-after": "5"}
+            ) from None
+        self.served += 1
+        return answer
+
+    def stop(self) -> None:
+        self._worker.stop()
+
+    def _look(self, data: bytes, name: str) -> Answer:
+        started = time.perf_counter()
+        picture = decode(data, self._config.max_image_pixels)
+        if self._predictor is None:
+            assert self._make is not None
+            self._predictor = self._make()
+        try:
+            result = self._predictor.predict(picture, name)
+        except MaskwatchError as error:
+            raise Problem(422, str(error), "send another picture") from error
+        return Answer(result.to_json(), time.perf_counter() - started)

@@ -1,0 +1,57 @@
+"""Reading what a request brings, within bounds: bytes, time, query parameters."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect, Request
+
+from edge_agent.web.problems import Problem
+
+Model = TypeVar("Model", bound=BaseModel)
+BODY_WITHIN_S = 30.0
+
+
+async def chunks(request: Request, most_bytes: int) -> AsyncGenerator[bytes, None]:
+    """The body as it comes. Raises Problem 413 as soon as it is known to be too large, 408 where it does not come."""
+    too_large = Problem(
+        413, f"more than {most_bytes} bytes were sent", "send less; http.max_image_bytes sets the bound"
+    )
+    stated = request.headers.get("content-length", "0")
+    if stated.isdigit() and int(stated) > most_bytes:
+        raise too_large
+    read = 0
+    stream = request.stream()
+    deadline = asyncio.get_running_loop().time() + BODY_WITHIN_S
+    while True:
+        try:
+            async with asyncio.timeout_at(deadline):
+                chunk = await anext(stream, None)
+        except TimeoutError:
+            raise Problem(408, f"the body did not come within {BODY_WITHIN_S:g} s", "send it faster") from None
+        except ClientDisconnect:
+            raise Problem(400, "the sender went away", "send the whole body") from None
+        if chunk is None:
+            return
+        read += len(chunk)
+        if read > most_bytes:
+            raise too_large
+        yield chunk
+
+
+async def read_body(request: Request, most_bytes: int) -> bytes:
+    """The whole body. Raises Problem as `chunks` does."""
+    return b"".join([chunk async for chunk in chunks(request, most_bytes)])
+
+
+def query(request: Request, model: type[Model]) -> Model:
+    """The query parameters, checked. Raises Problem 422 that names each wrong one."""
+    given = request.query_params
+    try:
+        return model.model_validate(dict(given))
+    except ValidationError as error:
+        wrong = [f"{'.'.join(map(str, one['loc'])) or 'query'}: {one['msg']}" for one in error.errors()]
+        raise Problem(422, "; ".join(wrong), "see /openapi.json for the parameters and their bounds") from error

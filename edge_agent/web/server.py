@@ -1,0 +1,150 @@
+"""The web server in a thread of its own: bind before the loop starts, serve beside it, stop within a second.
+
+    server = WebServer(config.http, state, sources, history=state_dir / "history.db")
+    server.bind()      # UnavailableError (69) where the port is in use
+    server.start()
+    ...
+    server.stop()
+
+The framework is imported in that thread, so that the agent's first frame does not wait for it.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_agent.config import HttpConfig, read_secret
+from edge_agent.errors import ConfigError, UnavailableError
+from edge_agent.web.priority import lower_this_thread
+from edge_agent.web.state import WebSources, WebState
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from edge_agent.web.app import Web
+
+log = logging.getLogger(__name__)
+BACKLOG = 64
+STREAMS_END_WITHIN_S = 0.3
+STOP_WITHIN_S = 1.0
+
+
+class WebServer:
+    """Serves the page and the API. `bind`, `start` and `stop` are called from the agent's thread, in this order."""
+
+    def __init__(
+        self,
+        config: HttpConfig,
+        state: WebState,
+        sources: WebSources | None = None,
+        *,
+        history: Path | None = None,
+    ) -> None:
+        """history: an SQLite file for past events; None keeps them in memory only."""
+        self._config = config
+        self._state = state
+        self._sources = sources or WebSources()
+        self._history = history
+        self._socket: socket.socket | None = None
+        self._thread: threading.Thread | None = None
+        self._server: uvicorn.Server | None = None
+        self._web: Web | None = None
+        self._stopping = threading.Event()
+        self._token = read_secret(config.token_file, "http.token_file") if config.token_file else None
+        if self._token is not None and len(self._token) < 16:
+            raise ConfigError(f"http.token_file: {config.token_file} holds a short token; give 16 characters or more")
+
+    def bind(self) -> int:
+        """Take the port. Returns it (of interest where the configuration says 0). Raises UnavailableError."""
+        host, port = self._config.host, self._config.port
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((host, port))
+            listener.listen(BACKLOG)
+        except OSError as error:
+            listener.close()
+            remedy = "give another http.port" if error.errno == errno.EADDRINUSE else "give another http.host"
+            raise UnavailableError(f"cannot listen on {host}:{port}: {error.strerror or error}; {remedy}") from error
+        self._socket = listener
+        return self.port
+
+    @property
+    def port(self) -> int:
+        """The port that is bound."""
+        assert self._socket is not None, "bind first"
+        return int(self._socket.getsockname()[1])
+
+    @property
+    def url(self) -> str:
+        """The page's address, as a person on this machine types it."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._config.host, self._config.host)
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    def start(self) -> None:
+        """Serve in the background; connections made before it is up wait in the listener's queue."""
+        self._thread = threading.Thread(target=self._serve, name="web", daemon=True)
+        self._thread.start()
+
+    def stop(self, within_s: float = STOP_WITHIN_S) -> None:
+        """End all streams, answer what is under way, close. Returns after `within_s` at the latest."""
+        deadline = time.monotonic() + within_s
+        self._stopping.set()
+        if self._web is not None:
+            self._web.close()
+        if self._thread is not None:
+            self._thread.join(STREAMS_END_WITHIN_S if self._streams_open() else 0)
+            if self._server is not None:
+                self._server.should_exit = True
+            self._thread.join(max(0.0, (deadline - time.monotonic()) / 2))
+            if self._server is not None:
+                # A viewer that takes nothing any more is cut off, and uvicorn would print a traceback for it.
+                logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+                self._server.force_exit = True
+            self._thread.join(max(0.0, deadline - time.monotonic()))
+        if self._socket is not None:
+            self._socket.close()
+
+    def _streams_open(self) -> bool:
+        return self._web is not None and self._web.streams > 0
+
+    def _serve(self) -> None:
+        lower_this_thread(5)
+        try:
+            import uvicorn
+
+            from edge_agent.web.app import Web, create_app
+
+            self._web = Web(self._state, self._config, self._sources, token=self._token, history=self._history)
+            server = uvicorn.Server(
+                uvicorn.Config(
+                    create_app(self._web),
+                    log_config=None,
+                    access_log=False,
+                    lifespan="off",
+                    ws="none",
+                    http="h11",
+                    loop="asyncio",
+                    server_header=False,
+                    proxy_headers=False,
+                    timeout_keep_alive=15,
+                    limit_concurrency=200,
+                )
+            )
+            logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+            server.should_exit = self._stopping.is_set()
+            self._server = server
+            assert self._socket is not None
+            server.run(sockets=[self._socket])
+        except Exception:
+            log.exception("the web server ended; the camera goes on without it")
+        finally:
+            if self._web is not None:
+                self._web.finish()
