@@ -108,9 +108,6 @@ class TrackConfig(Section):
     new_score: float = Field(
         default=0.0, ge=0, le=1, description="weaker faces continue a track but begin none; 0: the detector decides"
     )
-    static_after_s: float = Field(
-        default=120.0, gt=0, le=86_400, description="a face that has not moved at all for so long is a poster"
-    )
 
 
 class DecideConfig(Section):
@@ -122,13 +119,18 @@ class DecideConfig(Section):
     min_evidence_s: float = Field(
         default=0.4, gt=0, le=60, description="seconds of a perfect view that a verdict needs"
     )
-    certain: float = Field(default=0.6, ge=0.34, le=1, description="less probable verdicts are 'cannot tell'")
+    certain: float | None = Field(
+        default=None, ge=0.34, le=1, description="less probable verdicts are 'cannot tell'; unset: the classifier's own"
+    )
     judge_within_s: float = Field(
         default=1.5, ge=0, le=60, description="a visit is announced after so long even where nothing can be told"
     )
     memory_s: float = Field(default=1.5, gt=0, le=60, description="evidence fades with this time constant")
     change_after_s: float = Field(
         default=0.8, ge=0, le=60, description="another verdict must hold for so long before it is announced"
+    )
+    static_after_s: float = Field(
+        default=120.0, gt=0, le=86_400, description="a face that has not moved at all for so long is a poster"
     )
 
 

@@ -1,0 +1,59 @@
+"""What an address means, and how to name it without its secrets. Pure."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+from edge_agent.errors import ConfigError
+
+_ACCOUNT = re.compile(r"(?<=://)[^/\s]*@")
+_SECRET_QUERY = re.compile(
+    r"(?i)([?&;](?:[^=&;#\s]*(?:pass|pwd|token|secret|key|auth|user|login|credential)[^=&;#\s]*)=)[^&;#\s]*"
+)
+
+
+class Kind(Enum):
+    V4L2 = "v4l2"
+    STREAM = "stream"
+    CSI = "csi"
+    FILE = "file"
+    FOLDER = "folder"
+
+
+def kind_of(source: str) -> Kind:
+    """What an address is. Raises ConfigError for a scheme that is not supported."""
+    if source.isdigit() or source.startswith("/dev/"):
+        return Kind.V4L2
+    if source == "csi" or re.fullmatch(r"csi:\d+", source):
+        return Kind.CSI
+    scheme = source.split("://", 1)[0].lower() if "://" in source else ""
+    if scheme in {"rtsp", "rtsps", "http", "https"}:
+        if not urlsplit(source).hostname:
+            raise ConfigError(f"camera.source {redacted(source)!r} names no host; give rtsp://host/path")
+        return Kind.STREAM
+    if scheme and scheme != "file":
+        raise ConfigError(f"camera.source {redacted(source)!r}: {scheme} is unknown; give rtsp://, http:// or a file")
+    return Kind.FOLDER if path_of(source).is_dir() else Kind.FILE
+
+
+def path_of(source: str) -> Path:
+    """The file or folder that an address names."""
+    return Path(unquote(urlsplit(source).path)) if source.startswith("file://") else Path(source)
+
+
+def redacted(source: str) -> str:
+    """The address without account and secrets, for logs, metrics, messages and pages."""
+    return _SECRET_QUERY.sub(r"\1***", _ACCOUNT.sub("***@", source))
+
+
+def with_account(url: str, account: str | None) -> str:
+    """The address with `user:password` put in, quoted as a URL asks."""
+    if account is None:
+        return url
+    parts = urlsplit(url)
+    user, _, password = account.partition(":")
+    host = parts.netloc.rsplit("@", 1)[-1]
+    return urlunsplit(parts._replace(netloc=f"{quote(user, safe='')}:{quote(password, safe='')}@{host}"))

@@ -1,0 +1,195 @@
+"""Clips and folders of images: each frame, in order, the same each time; or at their own speed, as a camera would."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edge_agent.camera.address import path_of
+from edge_agent.camera.base import Figures, Source
+from edge_agent.clock import Clock
+from edge_agent.config import CameraConfig
+from edge_agent.errors import CameraError, NotFoundError
+from edge_agent.records import U8, Frame
+
+DEFAULT_FPS = 25.0
+FOLDER_FPS = 1.0
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+
+
+class _Finite:
+    """What clips and folders share."""
+
+    live = False
+    status = "online"
+    problem = ""
+
+    def __init__(self, config: CameraConfig, clock: Clock) -> None:
+        self.name = config.name
+        self.fps: float | None = None
+        self.total_frames: int | None = None
+        self.ended = False
+        self._clock = clock
+        self._index = 0
+
+    @property
+    def figures(self) -> Figures:
+        return Figures(frames=self._index)
+
+    def start(self) -> None:
+        """Nothing to do: frames are read when asked for."""
+
+    def _frame(self, at_s: float, bgr: U8) -> Frame:
+        frame = Frame(self.name, self._index, at_s, self._clock.utc(), bgr)
+        self._index += 1
+        return frame
+
+
+class ClipSource(_Finite):
+    """A video file, each frame. `at_s` is the position in the clip."""
+
+    def __init__(self, config: CameraConfig, clock: Clock) -> None:
+        """Raises NotFoundError, CameraError: also for a file without a single picture."""
+        super().__init__(config, clock)
+        path = path_of(config.source)
+        if not path.is_file():
+            raise NotFoundError(f"there is no clip {path}; give a video file, a folder of images or a camera")
+        self._capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+        fps = self._capture.get(cv2.CAP_PROP_FPS)
+        self.fps = fps if 0.1 <= fps <= 1000 else DEFAULT_FPS
+        frames = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        self.total_frames = frames if frames > 0 else None
+        self._at_s = -1.0 / self.fps
+        self._ahead = self._next()
+        if self._ahead is None:
+            self._capture.release()
+            raise CameraError(f"no picture can be read from {path}; give a video that FFmpeg can decode")
+
+    def read(self) -> Frame | None:
+        if self._ahead is None:
+            self.ended = True
+            return None
+        at_s, bgr = self._ahead
+        frame = self._frame(at_s, bgr)
+        self._ahead = self._next()
+        self.ended = self._ahead is None
+        return frame
+
+    def close(self) -> None:
+        self.ended = True
+        self._ahead = None
+        self._capture.release()
+
+    def _next(self) -> tuple[float, U8] | None:
+        try:
+            found, bgr = self._capture.read()
+        except cv2.error:  # a picture that breaks off in the middle: the clip ends where it is broken
+            return None
+        if not found or bgr is None:
+            return None
+        at_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        step_s = 1.0 / (self.fps or DEFAULT_FPS)
+        # Some containers give no times or times that go back; the frame rate does
+        self._at_s = at_s if self._at_s < at_s < self._at_s + 10 else self._at_s + step_s
+        return self._at_s, np.asarray(bgr, dtype=np.uint8)
+
+
+class FolderSource(_Finite):
+    """The images of a folder by name, one a second; files that are no pictures are passed over and counted."""
+
+    def __init__(self, config: CameraConfig, clock: Clock) -> None:
+        """Raises CameraError for a folder without a picture."""
+        super().__init__(config, clock)
+        folder = path_of(config.source)
+        self.fps = config.max_fps or FOLDER_FPS
+        self._paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+        self.total_frames = len(self._paths)
+        self._position = 0
+        self.unreadable = 0
+        self._ahead = self._next()
+        if self._ahead is None:
+            raise CameraError(f"no picture can be read in {folder}; give a folder with JPEG or PNG files")
+
+    def read(self) -> Frame | None:
+        if self._ahead is None:
+            self.ended = True
+            return None
+        frame = self._frame(self._index / (self.fps or FOLDER_FPS), self._ahead)
+        self._ahead = self._next()
+        self.ended = self._ahead is None
+        return frame
+
+    def close(self) -> None:
+        self.ended = True
+        self._ahead = None
+
+    def _next(self) -> U8 | None:
+        while self._position < len(self._paths):
+            path = self._paths[self._position]
+            self._position += 1
+            bgr = _decoded(path)
+            if bgr is not None:
+                return bgr
+            self.unreadable += 1
+        return None
+
+
+class RealTimeSource:
+    """A clip or folder at its own speed: frames that nobody read in time are dropped, `at_s` is monotonic."""
+
+    live = False
+
+    def __init__(self, source: Source, clock: Clock) -> None:
+        self.name, self.fps, self.total_frames = source.name, source.fps, source.total_frames
+        self._source, self._clock = source, clock
+        self._began_s: float | None = None
+        self._ahead = source.read()
+        self._frames, self._dropped = 0, 0
+
+    @property
+    def ended(self) -> bool:
+        return self._ahead is None
+
+    @property
+    def status(self) -> str:
+        return self._source.status
+
+    @property
+    def problem(self) -> str:
+        return self._source.problem
+
+    @property
+    def figures(self) -> Figures:
+        return Figures(frames=self._frames, dropped=self._dropped)
+
+    def start(self) -> None:
+        self._began_s = self._clock.monotonic()
+
+    def read(self) -> Frame | None:
+        if self._began_s is None:
+            self.start()
+        now_s = self._clock.monotonic() - (self._began_s or 0.0)
+        due: Frame | None = None
+        while self._ahead is not None and self._ahead.at_s <= now_s:
+            self._dropped += due is not None
+            due, self._ahead = self._ahead, self._source.read()
+        if due is None:
+            return None
+        self._frames += 1
+        return Frame(due.camera, due.index, (self._began_s or 0.0) + due.at_s, self._clock.utc(), due.bgr)
+
+    def close(self) -> None:
+        self._ahead = None
+        self._source.close()
+
+
+def _decoded(path: Path) -> U8 | None:
+    with contextlib.suppress(OSError, cv2.error):
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+        if data.size:
+            bgr = cv2.imdecode(data, cv2.IMREAD_COLOR)
+            return None if bgr is None else np.asarray(bgr, dtype=np.uint8)
+    return None

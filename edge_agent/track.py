@@ -1,0 +1,215 @@
+"""Faces over time become people: through missed frames, occlusion and crossings.
+
+    tracker = Tracker(config.track)
+    tracker.update(at_s, readings) -> list[Track]   every frame, an empty list too; None: nobody looked at this frame
+    tracker.clear()                                  another scene (motion.cut): everybody has left
+    tracker.resized(scale_x, scale_y)                the camera changed its resolution
+
+Each person has a box that moves on by its own speed; detections are given to boxes by the assignment of least cost
+(distance in face sizes, difference in size, difference in what the classifier says). A person missed is kept for
+`lost_after_s`; one who stood still when lost, for `return_within_s`. A second box on a tracked face begins nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from edge_agent.assign import FORBIDDEN, assign
+from edge_agent.config import TrackConfig
+from edge_agent.records import F32, Box, Reading, Track
+
+REACH_SIDES = 0.9  # a detector's jitter and a head's start from rest
+REACH_SIDES_PER_S = 6.0  # a walker at 1.2 m/s with a face 0.2 m high
+REACH_SIDES_MOST = 2.5
+RETURN_SIDES = 1.2  # how far from the place where one stood still
+SETTLED_SIDES_PER_S = 0.6  # slower than this is standing still
+SIZE_RATIO_MOST = 1.8
+COAST_S = 0.8  # a lost person is thought to walk on for so long
+SPEED_MEMORY_S = 0.25
+STILL_SIDES = 0.12  # a poster's box jitters less, a living head's place over minutes more
+STILL_MEMORY_S = 2.0
+SECOND_BOX_SHARE = 0.6  # of the smaller box inside the other: the same head
+
+
+@dataclass(slots=True)
+class _Path:
+    """One person, as the tracker thinks of them. Speeds in pixels a second."""
+
+    id: int
+    box: Box
+    reading: Reading | None
+    first_s: float
+    last_s: float
+    hits: int = 1
+    misses: int = 0
+    speed_x: float = 0.0
+    speed_y: float = 0.0
+    probabilities: tuple[float, ...] = ()
+    still_since_s: float = 0.0
+    still_at: Box = field(default_factory=lambda: Box(0, 0, 0, 0))
+    smooth: Box = field(default_factory=lambda: Box(0, 0, 0, 0))
+
+    @property
+    def side(self) -> float:
+        return max(1.0, (self.box.w + self.box.h) / 2)
+
+    def predicted(self, at_s: float) -> Box:
+        ahead_s = min(COAST_S, max(0.0, at_s - self.last_s))
+        return Box(self.box.x + self.speed_x * ahead_s, self.box.y + self.speed_y * ahead_s, self.box.w, self.box.h)
+
+    @property
+    def settled(self) -> bool:
+        speed = math.hypot(self.speed_x, self.speed_y) / self.side
+        return speed < SETTLED_SIDES_PER_S and self.last_s - self.first_s >= 1.0
+
+
+class Tracker:
+    """The people of one camera."""
+
+    def __init__(self, config: TrackConfig) -> None:
+        self._config = config
+        self._paths: list[_Path] = []
+        self._next_id = 1
+
+    def update(self, at_s: float, readings: list[Reading] | None) -> list[Track]:
+        """The people after a frame, those not visible for a moment too; who is no longer in the list has left.
+
+        readings: None where nobody looked (the motion gate was shut): whoever was visible still is.
+        """
+        if readings is None:
+            for path in self._paths:
+                path.reading = None
+                if path.misses == 0:
+                    path.last_s = max(path.last_s, at_s)
+            return self._tracks(at_s)
+        free = self._match(at_s, readings)
+        self._paths = [path for path in self._paths if not self._has_left(path, at_s)]
+        for reading in free:
+            if reading.face.score >= self._config.new_score and not self._is_second_box(reading.face.box):
+                self._begin(at_s, reading)
+        return self._tracks(at_s)
+
+    def clear(self) -> None:
+        """Everybody has left: the next picture shows another scene."""
+        self._paths = []
+
+    def resized(self, scale_x: float, scale_y: float) -> None:
+        """Follow a change of resolution."""
+        for path in self._paths:
+            path.box = _scaled(path.box, scale_x, scale_y)
+            path.still_at = _scaled(path.still_at, scale_x, scale_y)
+            path.smooth = _scaled(path.smooth, scale_x, scale_y)
+            path.speed_x, path.speed_y = path.speed_x * scale_x, path.speed_y * scale_y
+
+    def _match(self, at_s: float, readings: list[Reading]) -> list[Reading]:
+        """Give readings to people; returns those that nobody takes."""
+        pairs = assign(self._costs(at_s, readings))
+        taken = {column for _, column in pairs}
+        found = {row: readings[column] for row, column in pairs}
+        for row, path in enumerate(self._paths):
+            if row in found:
+                _see(path, at_s, found[row])
+            else:
+                path.reading, path.misses = None, path.misses + 1
+        return [reading for column, reading in enumerate(readings) if column not in taken]
+
+    def _costs(self, at_s: float, readings: list[Reading]) -> F32:
+        costs = np.full((len(self._paths), len(readings)), FORBIDDEN, np.float32)
+        for row, path in enumerate(self._paths):
+            place, reach = path.predicted(at_s), self._reach_sides(path, at_s)
+            for column, reading in enumerate(readings):
+                costs[row, column] = _cost(place, path, reading, reach)
+        return costs
+
+    def _reach_sides(self, path: _Path, at_s: float) -> float:
+        unseen_s = at_s - path.last_s
+        if unseen_s > self._config.lost_after_s:
+            return RETURN_SIDES
+        return min(REACH_SIDES_MOST, REACH_SIDES + REACH_SIDES_PER_S * unseen_s)
+
+    def _has_left(self, path: _Path, at_s: float) -> bool:
+        keep_s = self._config.lost_after_s
+        if path.settled:
+            keep_s = max(keep_s, self._config.return_within_s)
+        return path.misses >= 2 and at_s - path.last_s > keep_s  # twice: a slow heartbeat alone loses nobody
+
+    def _is_second_box(self, box: Box) -> bool:
+        return any(path.misses == 0 and _share(path.box, box) > SECOND_BOX_SHARE for path in self._paths)
+
+    def _begin(self, at_s: float, reading: Reading) -> None:
+        box = reading.face.box
+        path = _Path(self._next_id, box, reading, at_s, at_s, probabilities=reading.probabilities)
+        path.still_since_s, path.still_at, path.smooth = at_s, box, box
+        self._paths.append(path)
+        self._next_id += 1
+
+    def _tracks(self, at_s: float) -> list[Track]:
+        return [
+            Track(
+                id=path.id,
+                box=path.box if path.misses == 0 else path.predicted(at_s),
+                reading=path.reading,
+                first_seen_s=path.first_s,
+                last_seen_s=path.last_s,
+                hits=path.hits,
+                visible=path.misses == 0,
+                still_s=path.last_s - path.still_since_s,
+            )
+            for path in self._paths
+        ]
+
+
+def _see(path: _Path, at_s: float, reading: Reading) -> None:
+    """Take a reading: place, speed, stillness."""
+    box, elapsed_s = reading.face.box, at_s - path.last_s
+    if elapsed_s > 0:
+        (x, y), (old_x, old_y) = box.centre, path.box.centre
+        gain = min(1.0, elapsed_s / SPEED_MEMORY_S)
+        path.speed_x += gain * ((x - old_x) / elapsed_s - path.speed_x)
+        path.speed_y += gain * ((y - old_y) / elapsed_s - path.speed_y)
+    share = min(1.0, max(elapsed_s, 0.0) / STILL_MEMORY_S)
+    path.smooth = _between(path.smooth, box, share)
+    if _sides_apart(path.smooth, path.still_at) > STILL_SIDES:
+        path.still_at, path.still_since_s = path.smooth, at_s
+    old = path.probabilities
+    path.probabilities = tuple(0.7 * p + 0.3 * q for p, q in zip(old, reading.probabilities, strict=True))
+    path.box, path.reading, path.last_s = box, reading, at_s
+    path.hits, path.misses = path.hits + 1, 0
+
+
+def _cost(place: Box, path: _Path, reading: Reading, reach_sides: float) -> float:
+    box = reading.face.box
+    side = max(1.0, (place.w + place.h + box.w + box.h) / 4)
+    (x, y), (place_x, place_y) = box.centre, place.centre
+    distance = math.hypot(x - place_x, y - place_y) / side
+    ratio = max(1.0, box.w + box.h) / max(1.0, place.w + place.h)
+    if distance > reach_sides or not 1 / SIZE_RATIO_MOST < ratio < SIZE_RATIO_MOST:
+        return FORBIDDEN
+    looks = sum(abs(p - q) for p, q in zip(path.probabilities, reading.probabilities, strict=True)) / 2
+    return distance + 0.7 * abs(math.log(ratio)) + 0.3 * looks
+
+
+def _share(a: Box, b: Box) -> float:
+    """The part of the smaller box that lies inside the larger."""
+    width = min(a.x + a.w, b.x + b.w) - max(a.x, b.x)
+    height = min(a.y + a.h, b.y + b.h) - max(a.y, b.y)
+    if width <= 0 or height <= 0:
+        return 0.0
+    return width * height / max(1e-6, min(a.area, b.area))
+
+
+def _between(a: Box, b: Box, share: float) -> Box:
+    return Box(*(p + share * (q - p) for p, q in zip((a.x, a.y, a.w, a.h), (b.x, b.y, b.w, b.h), strict=True)))
+
+
+def _sides_apart(a: Box, b: Box) -> float:
+    side = max(1.0, (b.w + b.h) / 2)
+    (x, y), (other_x, other_y) = a.centre, b.centre
+    return max(math.hypot(x - other_x, y - other_y), abs(a.w - b.w), abs(a.h - b.h)) / side
+
+
+def _scaled(box: Box, x: float, y: float) -> Box:
+    return Box(box.x * x, box.y * y, box.w * x, box.h * y)
