@@ -139,8 +139,19 @@ async def events(web: Web, request: Request) -> Response:
     """Past events, newest first."""
     asked = query(request, EventsQuery).to_query()
     await web.drain()
-    page, cursor = await web.worker.run(lambda: web.history.page(asked))
+
+    def look() -> tuple[list[dict[str, Any]], int | None]:
+        page, cursor = web.history.page(asked)
+        return [{**event, "snapshot": _snapshot_path(web, event)} for event in page], cursor
+
+    page, cursor = await web.worker.run(look)
     return JSONResponse({"events": page, "next": cursor})
+
+
+def _snapshot_path(web: Web, event: dict[str, Any]) -> str | None:
+    """Where the visit's best picture is; None where there is none."""
+    visit = str(event.get("id", ""))
+    return f"/snapshots/{visit}" if SNAPSHOT_ID.fullmatch(visit) and web.sources.snapshot(visit) else None
 
 
 async def snapshot(web: Web, request: Request) -> Response:

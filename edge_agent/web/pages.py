@@ -89,11 +89,19 @@ async def login(web: Web, request: Request) -> Response:
     form = parse_qs((await read_body(request, MOST_LOGIN_BYTES)).decode("utf-8", "replace"))
     if not sessions.token_fits(form.get("token", [""])[0].strip()):
         attempts.failed(address)
-        return serve(request, "login-failed.html", 401)
+        return login_failed()
     answer = RedirectResponse("/", 303)
     secure = request.url.scheme == "https"
     answer.set_cookie(COOKIE, sessions.issue(), SESSION_S, httponly=True, samesite="strict", secure=secure)
     return answer
+
+
+def login_failed() -> Response:
+    """The form again, with what was wrong."""
+    form = asset("login.html")
+    assert form is not None
+    words = b'<p class="failed" role="alert">This is not the device\xe2\x80\x99s token.</p>'
+    return Response(form.plain.replace(b"<!--FAILED-->", words), 401, media_type=form.media_type)
 
 
 async def logout(web: Web, request: Request) -> Response:

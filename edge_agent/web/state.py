@@ -99,9 +99,10 @@ def _well() -> HealthReport:
 class WebSources:
     """What the page asks of other stages, at most once a request; each is called from the web thread.
 
-    health: `Health.report`. metrics: Prometheus text. model_info: both manifests. snapshot: JPEG of a visit's id, None where there is none
-    (privacy was applied before it was written). redact: what of a picture may leave, given the boxes of its faces;
-    None: nothing. predictor: makes an object for predictions, with `predict(bgr, name)` whose result has `to_json()`.
+    health: `Health.report`. metrics: Prometheus text. model_info: both manifests, as {classifier:, detector:}.
+    snapshot: JPEG of a visit's id, None where there is none (privacy was applied before it was written).
+    redact: what of a picture may leave, given the boxes of its faces; None: nothing.
+    predictor: makes an object for predictions, with `predict(bgr, name)` whose result has `to_json()`.
     """
 
     health: Callable[[], HealthReport] = _well

@@ -1,0 +1,74 @@
+// The device: cameras, speed, the machine, both models; and the summary at the end of a run.
+import { $, el, getJson, pairs } from "./dom.js";
+import { bytes, clock, duration, figure, nameOf } from "./words.js";
+
+const STAGES = ["decode", "motion", "detect", "preprocess", "classify", "track", "decide", "record", "frame"];
+
+export function showCameras(cameras) {
+  $("cameras").replaceChildren(...cameras.map((camera) => el("li", {},
+    el("div", { class: "person-head" }, el("span", {}, camera.name), el("span", { class: "state", data: { status: camera.status } }, camera.status)),
+    el("span", { class: "faint" }, camera.reason || `${figure(camera.fps, "frames a second")}${camera.size ? `, ${camera.size.join(" × ")}` : ""}`))));
+}
+
+export function showStats(stats) {
+  const latency = stats.latency_ms ?? {};
+  if (Object.keys(latency).length) $("speed").replaceChildren(latencyTable(latency));
+  const host = stats.host ?? {}; const spool = stats.spool ?? {};
+  pairs("machine", [
+    ["running for", duration(stats.uptime_s ?? stats.elapsed_s)],
+    ["frames", stats.frames?.toLocaleString()],
+    ["frames a second", figure(stats.fps)],
+    ["memory of the agent", host.resident_bytes == null ? null : bytes(host.resident_bytes)],
+    ["memory free", host.memory_available_bytes == null ? null : bytes(host.memory_available_bytes)],
+    ["processor (of one core)", host.cpu_percent == null ? null : figure(host.cpu_percent, "%", 0)],
+    ["temperature", host.temperature_celsius == null ? null : figure(host.temperature_celsius, "°C", 0)],
+    ["disk free", host.disk_free_bytes == null ? null : bytes(host.disk_free_bytes)],
+    ["events waiting for the broker", spool.events],
+    ["pictures saved", stats.saved],
+  ]);
+}
+
+function latencyTable(latency) {
+  const order = [...Object.keys(latency)].sort((a, b) => rank(a) - rank(b));
+  const rows = order.map((stage) => el("tr", {}, el("th", { scope: "row" }, stage === "frame" ? "whole frame" : stage), el("td", {}, figure(latency[stage].p50, "", 2)), el("td", {}, figure(latency[stage].p95, "", 2))));
+  return el("table", {}, el("caption", { class: "hidden" }, "Milliseconds a frame by stage"),
+    el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "stage"), el("th", { scope: "col" }, "p50 ms"), el("th", { scope: "col" }, "p95 ms"))), el("tbody", {}, ...rows));
+}
+
+const rank = (stage) => { const i = STAGES.indexOf(stage); return i < 0 ? 99 : i; };
+
+export async function showModels() {
+  try {
+    const info = await getJson("/model_info");
+    for (const kind of ["classifier", "detector"]) pairs(kind, describe(info[kind] ?? {}));
+  } catch { /* the verdict on top says that the device does not answer */ }
+}
+
+function describe(model) {
+  const metrics = flat(model.metrics ?? {}).filter(([, value]) => typeof value === "number").slice(0, 6);
+  return [
+    ["name", model.name], ["version", model.version], ["architecture", model.architecture],
+    ["parameters", model.parameters?.toLocaleString()], ["input", inputWords(model)], ["quantisation", model.quantisation],
+    ["trained", model.trained_at ? clock(model.trained_at) : null], ["epochs", model.epochs],
+    ["classes", model.labels?.map(nameOf).join(", ")],
+    ...metrics.map(([key, value]) => [key.replaceAll("_", " "), Number.isInteger(value) ? value.toLocaleString() : value.toFixed(3)]),
+    ["SHA-256", (model.sha256 ?? "").slice(0, 12)],
+  ];
+}
+
+function inputWords(model) {
+  if (!model.input) return null;
+  const { width, height, width_px, height_px, colour, colour_order } = model.input;
+  return [`${width ?? width_px ?? "?"} × ${height ?? height_px ?? "?"}`, colour ?? colour_order].filter(Boolean).join(" ");
+}
+
+const flat = (value, path = "") => Object.entries(value).flatMap(([key, inner]) => inner !== null && typeof inner === "object" ? flat(inner, `${path}${key} `) : [[path + key, inner]]);
+
+export function showSummary(summary) {
+  const visits = Object.entries({ ...summary.people, cannot_tell: summary.cannot_tell });
+  $("summary-body").replaceChildren(
+    el("table", {}, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "visits"), el("th", { scope: "col" }, "number"))),
+      el("tbody", {}, ...visits.map(([label, n]) => el("tr", {}, el("th", { scope: "row" }, nameOf(label)), el("td", {}, String(n)))))),
+    el("p", { class: "faint" }, `${summary.frames} frames, ${figure(summary.fps)} a second, ${summary.saved} pictures saved.`));
+  if (!$("summary").open) $("summary").showModal();
+}

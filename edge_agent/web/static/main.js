@@ -1,0 +1,93 @@
+// Joins the parts: one stream of changes from the device feeds all of them.
+import { showCameras, showModels, showStats, showSummary } from "./device.js";
+import { $, el, getJson, text } from "./dom.js";
+import { LiveView } from "./live.js";
+import { lost, showNow } from "./now.js";
+import { loadVisits, offerLabels, onVisit, refreshHistory, startPast } from "./past.js";
+import { startTryIt } from "./tryit.js";
+import { percent } from "./words.js";
+
+const live = new LiveView();
+let ended = false;
+let begun = false;
+
+function onNow(now) {
+  showNow(now);
+  showCameras(now.cameras);
+  cameraChoice(now.cameras);
+  const camera = now.cameras.find((one) => one.name === live.camera) ?? now.cameras[0];
+  if (!now.live && live.allowed) { live.allowed = false; live.stop(); live.say("off", "The live view is off on this device."); }
+  if (camera) {
+    live.state(camera);
+    $("progress").hidden = camera.progress == null;
+    if (camera.progress != null) text("progress", `${percent(camera.progress)} of the clip`);
+  }
+  $("try").hidden = !now.predict; document.querySelector('nav a[href="#try"]').hidden = !now.predict;
+  if (!begun) { begun = true; offerLabels(); live.restart(); refreshHistory(); loadVisits(); showModels(); getJson("/stats").then(onStats, () => {}); }
+}
+
+function onStats(stats) { live.stats = stats; showStats(stats); if (live.show.figures) live.figures(); }
+
+function cameraChoice(cameras) {
+  $("camera-choice").hidden = cameras.length < 2;
+  const select = $("camera");
+  if (select.options.length !== cameras.length) select.replaceChildren(...cameras.map((camera) => el("option", { value: camera.name }, camera.name)));
+}
+
+function listen() {
+  const source = new EventSource("/events/stream");
+  const on = (kind, handle) => source.addEventListener(kind, (event) => handle(JSON.parse(event.data)));
+  on("now", (now) => { ended = false; onNow(now); });
+  on("stats", onStats);
+  on("visit", onVisit);
+  on("summary", showSummary);
+  on("bye", () => { ended = true; lost(true); });
+  source.onerror = () => {
+    lost(ended);
+    if (source.readyState === EventSource.CLOSED) setTimeout(listen, 3000);
+    if (!ended) fetch("/ready").then((answer) => { if (answer.status === 401) location.assign("/login"); }, () => {});
+  };
+}
+
+function press(button, on) { button.setAttribute("aria-pressed", String(on)); }
+
+function toggles() {
+  for (const name of ["boxes", "bars", "figures"]) {
+    const button = $(`toggle-${name}`);
+    const saved = localStorage.getItem(`show-${name}`);
+    if (saved != null) live.show[name] = saved === "true";
+    press(button, live.show[name]);
+    button.addEventListener("click", () => {
+      live.show[name] = !live.show[name]; localStorage.setItem(`show-${name}`, live.show[name]);
+      press(button, live.show[name]); live.paint(); live.figures();
+    });
+  }
+  $("toggle-pause").addEventListener("click", () => { live.pause(!live.paused); press($("toggle-pause"), live.paused); text("toggle-pause", live.paused ? "Go on" : "Pause"); });
+  $("toggle-full").addEventListener("click", () => { if (document.fullscreenElement) document.exitFullscreen(); else $("live").requestFullscreen?.(); });
+  document.addEventListener("fullscreenchange", () => press($("toggle-full"), document.fullscreenElement != null));
+  $("camera").addEventListener("change", () => live.choose($("camera").value));
+  $("theme").addEventListener("click", () => theme(isDark() ? "light" : "dark"));
+  $("help-open").addEventListener("click", () => $("help").showModal());
+}
+
+const isDark = () => (document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+
+function theme(name) {
+  if (name) { document.documentElement.dataset.theme = name; localStorage.setItem("theme", name); }
+}
+
+function keys() {
+  const buttons = { b: "toggle-boxes", c: "toggle-bars", s: "toggle-figures", p: "toggle-pause", f: "toggle-full", d: "theme", "?": "help-open" };
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog")) return;
+    const id = buttons[event.key];
+    if (id) { event.preventDefault(); $(id).click(); }
+  });
+}
+
+theme(localStorage.getItem("theme"));
+toggles();
+keys();
+startPast();
+startTryIt();
+listen();
