@@ -44,7 +44,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="edge-agent",
         description="Counts who wears a face mask, who wears it badly and who wears none.",
-        epilog="Exit status: 0; 2 wrong usage; 65 bad model or image; 66 not there; 69 port or device taken; 78 bad config.",
+        epilog="Exit status: 2 usage, 65 bad model or image, 66 not there, 69 port or device taken, 78 bad config",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     # Only the command that was given is imported: `version` must not wait for OpenCV.

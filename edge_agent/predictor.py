@@ -1,9 +1,9 @@
 """One object for a picture, a batch or video frames: what `predict`, `run` and HTTP use.
 
-    >>> from edge_agent import FaceMaskPredictor
-    >>> predictor = FaceMaskPredictor()
-    >>> for face in predictor.predict("door.jpg").faces:
-    ...     print(face.label, face.probabilities[face.label], face.box)
+>>> from edge_agent import FaceMaskPredictor
+>>> predictor = FaceMaskPredictor()
+>>> for face in predictor.predict("door.jpg").faces:
+...     print(face.label, face.probabilities[face.label], face.box)
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from edge_agent.classify import open_classifier
 from edge_agent.config import Config
 from edge_agent.detect import open_detector
 from edge_agent.errors import ImageError, MaskwatchError, NotFoundError
+from edge_agent.quality import sharpness
 from edge_agent.records import U8, Classifier, Detector, Face, Reading
 
 Picture = str | Path | U8
@@ -76,9 +77,9 @@ class FaceMaskPredictor:
         self.classifier = classifier or open_classifier(config.classifier)
         self.labels = self.classifier.labels
         self._min_face_px = config.decide.min_face_px
-        self._threshold = config.classifier.threshold
-        if self._threshold is None:
-            self._threshold = getattr(self.classifier, "threshold", 0.0)
+        self.threshold = config.classifier.threshold
+        if self.threshold is None:
+            self.threshold = getattr(self.classifier, "threshold", 0.0)
 
     def read(self, bgr: U8) -> tuple[list[Reading], dict[str, float]]:
         """Detect and classify in a uint8 BGR picture; the readings, and milliseconds for each stage."""
@@ -96,14 +97,17 @@ class FaceMaskPredictor:
         )
         cut = time.perf_counter()
         rows = self.classifier.classify(crops)
-        readings = [Reading(face, tuple(map(float, row))) for face, row in zip(faces, rows, strict=True)]
+        readings = [
+            Reading(face, tuple(map(float, row)), sharpness(crop))
+            for face, row, crop in zip(faces, rows, crops, strict=True)
+        ]
         done = time.perf_counter()
         return readings, {"preprocess": (cut - started) * 1e3, "classify": (done - cut) * 1e3}
 
     def certain(self, reading: Reading) -> bool:
         """Whether this face alone would be counted: large enough, and its likeliest class likely enough."""
         large = reading.face.box.shorter_side >= self._min_face_px
-        return large and max(reading.probabilities) >= (self._threshold or 0.0)
+        return large and max(reading.probabilities) >= (self.threshold or 0.0)
 
     def predict(self, image: Picture, name: str | None = None) -> Prediction:
         """Look at one picture: a path, or a uint8 BGR array (height, width, 3).

@@ -12,6 +12,7 @@ picture of each visit so far: in `crop` the crop, in `full` and `blurred` whole 
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 from collections import deque
 from collections.abc import Sequence
@@ -91,7 +92,7 @@ class SnapshotStore:
         """What is saved, newest first."""
         return self._writer.latest(most) if self._writer else []
 
-    def picture_of(self, visit: str) -> bytes | None:
+    def picture_of(self, visit: str) -> builtins.bytes | None:
         """The newest saved picture of a visit, as JPEG; None where none is saved any more."""
         for saved in self.latest(LOOK_BACK):
             if f"-{visit}-" in saved.path.name:

@@ -23,10 +23,20 @@ class Rota:
 
     def start(self) -> None:
         for source in self.sources:
-            if isinstance(source, LiveSource):
-                source.start(self._wake)
-            else:
-                source.start()
+            self._start(source)
+
+    def take(self, sources: Sequence[Source]) -> None:
+        """Serve other sources from now on: those that run already go on, new ones start."""
+        fresh = [source for source in sources if source not in self.sources]
+        self._queue, self.sources = deque(sources), tuple(sources)
+        for source in fresh:
+            self._start(source)
+
+    def _start(self, source: Source) -> None:
+        if isinstance(source, LiveSource):
+            source.start(self._wake)
+        else:
+            source.start()
 
     @property
     def ended(self) -> bool:

@@ -57,6 +57,9 @@ class DetectorConfig(Section):
         default=0.45, gt=0, lt=1, description="of two boxes that overlap more, the weaker is dropped"
     )
     min_face_px: int = Field(default=16, ge=1, le=4096, description="smaller faces (shorter side) are dropped")
+    longer_side_px: int = Field(
+        default=640, ge=64, le=4096, description="for yunet alone: the picture's longer side is scaled to this"
+    )
     threads: int = Field(default=1, ge=1, le=64, description="threads of the runtime")
 
 

@@ -1,0 +1,129 @@
+"""`edge-agent run`: watch cameras, a video file or a folder of images."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import logging
+import os
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from edge_agent import summary
+from edge_agent.config import Config, load
+from edge_agent.errors import ConfigError, UnavailableError
+
+log = logging.getLogger(__name__)
+
+SAMPLE = Path(__file__).parent / "samples" / "sample.mp4"
+PROGRESS_EVERY_S = 0.5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, metavar="FILE", help="configuration (TOML)")
+    parser.add_argument(
+        "--source", help="a device number, rtsp:// or http:// address, video file or folder; default: the sample clip"
+    )
+    parser.add_argument("--state-dir", type=Path, metavar="DIR", help="default: $STATE_DIRECTORY, else ./state")
+    parser.add_argument("--events", type=Path, metavar="FILE", help="append events, one JSON object a line")
+    parser.add_argument("--summary", type=Path, metavar="FILE", help="write the summary of the run as JSON")
+    parser.add_argument("--log-json", action="store_true", help="log one JSON object a line")
+    parser.add_argument("--quiet", action="store_true", help="no progress and no table")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Watch until the source ends or a signal comes; 0 then."""
+    config = configuration(args)
+    state_dir = args.state_dir or Path(os.environ.get("STATE_DIRECTORY", "").split(":")[0] or "state")
+    # OpenCV and the runtime are imported only now: a bad configuration is said at once
+    from edge_agent.build import running_agent
+
+    with running_agent(config, state_dir, args.events, args.config, log_json=args.log_json) as (agent, url):
+        if not args.quiet:
+            print(_greeting(config, url), file=sys.stderr)
+            agent.on_progress = Progress()
+        with _stopped_by_signals(agent.stop):
+            figures = agent.run()
+    if args.summary:
+        _write_summary(args.summary, figures)
+    if not args.quiet:
+        print(summary.table(figures))
+        print(f"\nsaved {figures['saved']} pictures in {state_dir / 'snapshots'}")
+    return 0
+
+
+def configuration(args: argparse.Namespace) -> Config:
+    """The configuration of the file, with `--source` as the only camera; the sample clip where nothing is given."""
+    config = load(args.config)
+    if args.source is not None:
+        first = config.camera[0].model_dump(exclude={"source", "credentials_file"}) if config.camera else {}
+        return load(args.config, overrides={"camera": [{**first, "source": args.source}]})
+    if config.camera:
+        return config
+    if args.config is not None:
+        raise ConfigError(f"{args.config} names no camera; add [[camera]] with a source, or give --source")
+    return load(None, overrides={"camera": [{"name": "sample", "source": str(SAMPLE), "realtime": True}]})
+
+
+@contextlib.contextmanager
+def _stopped_by_signals(stop: Any) -> Iterator[None]:
+    """Ctrl-C and SIGTERM set a flag and nothing more; a second Ctrl-C ends at once."""
+
+    def on_signal(number: int, _frame: object) -> None:
+        stop()
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Progress:
+    """One line on a terminal that is written over; a line now and then where stderr is a file."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._every_s = PROGRESS_EVERY_S if self._terminal else 5.0
+        self._due_s = 0.0
+
+    def __call__(self, lane: Any) -> None:
+        now_s = time.monotonic()
+        done = lane.progress is not None and lane.progress >= 1.0
+        if now_s < self._due_s and not (done and self._terminal):
+            return
+        self._due_s = now_s + self._every_s
+        share = "" if lane.progress is None else f"{lane.progress:4.0%}  "
+        counts = "  ".join(f"{summary.in_words(label)} {n}" for label, n in lane.decider.totals().items())
+        line = f"{share}{lane.name}: frame {lane.frames}, {lane.fps:.0f} a second   {counts}"
+        print(f"\r\x1b[K{line}" if self._terminal else line, end="" if self._terminal else "\n", file=sys.stderr)
+        if done and self._terminal:
+            print(file=sys.stderr)
+        sys.stderr.flush()
+
+
+def _greeting(config: Config, url: str | None) -> str:
+    cameras = ", ".join(camera.name for camera in config.camera)
+    page = f"; the page is at {url}" if url else ""
+    broker = f"; MQTT at {config.mqtt.host}:{config.mqtt.port}" if config.mqtt.enabled else "; no broker configured"
+    return f"watching {cameras}{page}{broker}; Ctrl-C ends"
+
+
+def _write_summary(path: Path, figures: dict[str, Any]) -> None:
+    """Atomically: a reader never finds half a file."""
+    half = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        half.write_text(json.dumps(figures, indent=2) + "\n")
+        half.replace(path)
+    except OSError as error:
+        half.unlink(missing_ok=True)
+        raise UnavailableError(f"cannot write --summary {path}: {error.strerror}; give another place") from error
