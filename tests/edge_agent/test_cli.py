@@ -1,0 +1,62 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edge_agent import __version__, cli
+from edge_agent.run_command import configuration
+
+
+def edge_agent(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "edge_agent", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_version_names_the_agent_and_its_runtime() -> None:
+    found = json.loads(edge_agent("version", "--json").stdout)
+    assert found["maskwatch"] == __version__
+    assert {"ai-edge-litert", "tflite-runtime"} & set(found)
+
+
+@pytest.mark.parametrize("arguments", [[], ["no-such-command"], ["run", "--no-such-flag"], ["predict"]])
+def test_wrong_usage_ends_with_2_and_a_hint(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 2
+    assert "usage: edge-agent" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("mqtt.port = 0", "mqtt.port"),
+        ("[decide]\nmin_hitz = 3", "min_hitz"),
+        ("[[camera]]\nname = 'x'", "camera[0].source"),
+        ("no toml at all", "agent.toml"),
+    ],
+)
+def test_a_bad_configuration_ends_with_78_and_one_line_that_names_the_key(tmp_path: Path, text: str, key: str) -> None:
+    path = tmp_path / "agent.toml"
+    path.write_text(text)
+    done = edge_agent("run", "--config", path, "--state-dir", tmp_path)
+    assert done.returncode == 78
+    assert len(done.stderr.splitlines()) == 1
+    assert key in done.stderr
+
+
+def test_a_configuration_without_a_camera_does_not_fall_back_to_the_sample(tmp_path: Path) -> None:
+    path = tmp_path / "agent.toml"
+    path.write_text("[stats]\ninterval_s = 5\n")
+    done = edge_agent("run", "--config", path, "--state-dir", tmp_path)
+    assert done.returncode == 78
+    assert "names no camera" in done.stderr
+
+
+def test_a_source_on_the_command_line_keeps_the_rest_of_the_configured_camera(tmp_path: Path) -> None:
+    path = tmp_path / "agent.toml"
+    path.write_text("[[camera]]\nname = 'door'\nsource = '0'\nmax_fps = 5\n")
+    args = cli._parser(["run"]).parse_args(["run", "--config", str(path), "--source", "clip.mp4"])
+    camera = configuration(args).camera
+    assert [(c.name, c.source, c.max_fps) for c in camera] == [("door", "clip.mp4", 5)]

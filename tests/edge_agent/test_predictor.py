@@ -1,0 +1,126 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_agent.config import Config
+from edge_agent.errors import ImageError, MaskwatchError, NotFoundError
+from edge_agent.predictor import FaceMaskPredictor, Prediction
+from edge_agent.records import F32, U8, Box, Face
+
+
+class BrightSquares:
+    """A detector that calls every bright square a face."""
+
+    name = "bright-squares"
+
+    def detect(self, bgr: U8) -> list[Face]:
+        bright = (bgr.max(axis=2) > 100).astype(np.uint8)
+        count, _, stats, _ = cv2.connectedComponentsWithStats(bright)
+        return [Face(Box(*(float(v) for v in stats[i][:4])), 0.9) for i in range(1, count)]
+
+
+class ByColour:
+    """A classifier for which red is a mask, green is none, blue is worn badly."""
+
+    name = "by-colour"
+    labels = ("with_mask", "without_mask", "mask_weared_incorrect")
+    input_size_px = 16
+    crop_margin = 0.0
+    threshold = 0.7
+
+    def classify(self, crops: U8) -> F32:
+        if len(crops) == 0:
+            return np.zeros((0, 3), np.float32)
+        means = crops.astype(np.float32).mean(axis=(1, 2)) + 1e-3
+        return np.asarray(means / means.sum(axis=1, keepdims=True), np.float32)
+
+
+def predictor() -> FaceMaskPredictor:
+    return FaceMaskPredictor(Config(), detector=BrightSquares(), classifier=ByColour())
+
+
+def picture(*colours: tuple[int, int, int], side: int = 40) -> U8:
+    """One square of each BGR colour, in a row."""
+    bgr = np.zeros((100, 20 + 80 * len(colours), 3), np.uint8)
+    for place, colour in enumerate(colours):
+        bgr[20 : 20 + side, 20 + 80 * place : 20 + 80 * place + side] = colour
+    return bgr
+
+
+def test_each_face_gets_its_likeliest_label_and_whole_pixels() -> None:
+    found = predictor().predict(picture((0, 0, 255), (0, 255, 0)))
+    assert [face.label for face in found.faces] == ["with_mask", "without_mask"]
+    assert found.faces[0].box == (20, 20, 40, 40)
+    assert sum(found.faces[0].probabilities.values()) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_a_face_is_certain_only_if_large_and_likely_enough() -> None:
+    assert predictor().predict(picture((0, 0, 255))).faces[0].certain
+    assert not predictor().predict(picture((0, 0, 255), side=12)).faces[0].certain, "too small to be counted"
+    assert not predictor().predict(picture((0, 120, 130))).faces[0].certain, "as likely the one as the other"
+
+
+def test_the_json_of_a_picture_has_the_shape_of_the_contract() -> None:
+    line = predictor().predict(picture((255, 0, 0)), name="door.jpg").to_json()
+    assert list(line) == ["image", "faces"]
+    assert line["image"] == "door.jpg"
+    face = line["faces"][0]
+    assert list(face) == ["box", "score", "label", "certain", "probabilities"]
+    assert face["box"] == [20, 20, 40, 40]
+    assert face["label"] == "mask_weared_incorrect"
+    assert list(face["probabilities"]) == list(ByColour.labels)
+
+
+def test_a_picture_without_a_face_has_no_faces() -> None:
+    assert predictor().predict(np.zeros((50, 50, 3), np.uint8)).faces == ()
+
+
+def test_a_bad_picture_in_a_batch_does_not_stop_the_others(tmp_path: Path) -> None:
+    good, text = tmp_path / "good.png", tmp_path / "text.jpg"
+    cv2.imwrite(str(good), picture((0, 0, 255)))
+    text.write_text("no picture")
+    outcomes = list(predictor().predict_batch([good, text, tmp_path / "absent.jpg", good]))
+    assert [type(outcome) for outcome in outcomes] == [Prediction, ImageError, NotFoundError, Prediction]
+    assert str(text) in str(outcomes[1])
+
+
+@pytest.mark.parametrize(
+    "array", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8)]
+)
+def test_an_array_that_is_no_picture_is_refused_with_what_would_do(array: np.ndarray) -> None:
+    with pytest.raises(ImageError, match=r"uint8 BGR \(height, width, 3\)"):
+        predictor().predict(array)
+
+
+def test_boxes_are_in_pixels_of_the_picture_after_exif_rotation(tmp_path: Path) -> None:
+    path = tmp_path / "turned.jpg"
+    ok, data = cv2.imencode(".jpg", picture((0, 0, 255)))
+    assert ok
+    # An APP1 segment that says orientation 6: turn a quarter clockwise to see it upright
+    tiff = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
+    exif = b"Exif\0\0" + tiff
+    jpeg = data.tobytes()
+    path.write_bytes(jpeg[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + jpeg[2:])
+    x, y, w, h = predictor().predict(path).faces[0].box
+    assert (w, h) == pytest.approx((40, 40), abs=3)
+    assert (x, y) == pytest.approx((40, 20), abs=3), "the square was 20 px from the left and 20 px from the top of 100"
+
+
+def test_a_video_is_read_frame_by_frame(tmp_path: Path) -> None:
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (100, 100))
+    for _ in range(5):
+        writer.write(picture((0, 0, 255)))
+    writer.release()
+    found = list(predictor().predict_video(path))
+    assert [p.image for p in found] == [f"{path}#{i}" for i in range(5)]
+    assert all(p.faces[0].label == "with_mask" for p in found)
+
+
+def test_a_video_that_is_none_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_text("no video")
+    with pytest.raises(MaskwatchError, match="give an MP4"):
+        list(predictor().predict_video(path))
