@@ -28,7 +28,7 @@ class Host:
             resident_bytes=int(statm[1]) * PAGE_BYTES if len(statm) > 1 else None,
             memory_available_bytes=self._memory_available(),
             temperature_celsius=self.temperature_celsius(),
-            disk_free_bytes=self._disk_free(),
+            disk_free_bytes=self.disk_free_bytes(),
             load_1min=self._load(),
         )
 
@@ -61,7 +61,7 @@ class Host:
                 return int(rest.split()[0]) * 1024
         return None
 
-    def _disk_free(self) -> int | None:
+    def disk_free_bytes(self) -> int | None:
         try:
             found = os.statvfs(self._state_dir)
         except OSError:

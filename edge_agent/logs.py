@@ -2,8 +2,8 @@
 
     logs.setup(config.log, json_lines=args.log_json, secrets=[password])
 
-A warning that repeats within `repeat_every_s` is held back and counted. `hide(secret)` may be called later, when another
-secret is read. Accounts in addresses (rtsp://user:password@host) are always hidden, also in tracebacks.
+A warning that repeats within `repeat_every_s` is held back and counted. `hide(secret)` may be called later, when
+another secret is read. Accounts in addresses (rtsp://user:password@host) are always hidden, also in tracebacks.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Everything that leaves the device, and every command that comes in: one pydantic model each.
 
 The JSON Schemas and one example per topic are generated from here into docs/mqtt.md. `available` and a camera's
-`status` are bare words, not JSON. `seq` counts the messages of one kind since the agent started; `start` names that start, so
-(start, seq) orders and identifies an event: a subscriber drops a `message_id` that it has seen.
+`status` are bare words, not JSON. `seq` counts the messages of one kind since the agent started; `start` names that
+start, so (start, seq) orders and identifies an event: a subscriber drops a `message_id` that it has seen.
 """
 
 from __future__ import annotations
@@ -167,6 +167,7 @@ class StatsMessage(Message, LoopFigures):
     health: Literal["ok", "degraded", "failing"]
     reasons: tuple[str, ...] = ()
     paused: bool = False
+    threshold: Share | None = None
     host: HostFigures
     spool: SpoolFigures
     mqtt: MqttFigures
