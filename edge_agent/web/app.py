@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -23,6 +24,8 @@ from edge_agent.web.live import LiveHub
 from edge_agent.web.predictions import Predictions
 from edge_agent.web.priority import Worker
 from edge_agent.web.state import WebSources, WebState
+
+DRAIN_EVERY_S = 5.0
 
 
 class Web:
@@ -53,9 +56,16 @@ class Web:
 
     async def drain(self) -> None:
         """Bring new events of the loop into the history."""
-        new = self.state.events_after(self.history.newest_seen)
-        if new:
-            await self.worker.run(lambda: self.history.add(new))
+        if self.state.last_event > self.history.newest_seen:
+            await self.worker.run(self._drain)
+
+    def _drain(self) -> None:
+        self.history.add(self.state.events_after(self.history.newest_seen))
+
+    async def keep(self) -> None:
+        """Drain now and then, since the loop's ring is short and nobody may look for days."""
+        while await self.pause(DRAIN_EVERY_S):
+            await self.drain()
 
     async def pause(self, seconds: float) -> bool:
         """Sleep in a stream; false when the server stops and the stream should end."""
@@ -73,7 +83,7 @@ class Web:
         """Write what the history still holds; the server is down by now."""
         self.worker.stop()
         self.predictions.stop()
-        self.history.add(self.state.events_after(self.history.newest_seen))
+        self._drain()
         self.history.close()
 
 
@@ -84,7 +94,14 @@ def create_app(web: Web) -> Starlette:
     def bound(routes: list[tuple[str, str, Callable[..., object]]]) -> list[Route]:
         return [Route(path, _with(web, handler), methods=[method]) for path, method, handler in routes]
 
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        task = asyncio.create_task(web.keep())
+        yield
+        task.cancel()
+
     return Starlette(
+        lifespan=lifespan,
         routes=bound([*pages.ROUTES, *api.ROUTES, *streams.ROUTES, *uploads.ROUTES]),
         middleware=[Middleware(Guard, config=web.config, token=web.token, now=web.now)],
         exception_handlers={

@@ -101,7 +101,8 @@ class Guard:
         self._any_address = config.host not in LOOPBACK
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http":  # the start and the end of the server
+            await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
         scope["maskwatch.sessions"] = self._sessions

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 BACKLOG = 64
+SEND_BUFFER_BYTES = 64 * 1024
 STREAMS_END_WITHIN_S = 0.3
 STOP_WITHIN_S = 1.0
 
@@ -67,6 +68,8 @@ class WebServer:
         listener = socket.socket(family, socket.SOCK_STREAM)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            # Accepted sockets inherit it: on a slow line only so many bytes of old pictures lie in the kernel.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
             listener.bind((host, port))
             listener.listen(BACKLOG)
         except OSError as error:
@@ -128,7 +131,7 @@ class WebServer:
                     create_app(self._web),
                     log_config=None,
                     access_log=False,
-                    lifespan="off",
+                    lifespan="on",
                     ws="none",
                     http="h11",
                     loop="asyncio",

@@ -1,6 +1,6 @@
 // What is so at this moment: the verdict on top, the counts, each person with a bar for every class.
 import { $, el, text } from "./dom.js";
-import { getLabels, nameOf, people as peopleWords, percent, setLabels, signOf, toneOf } from "./words.js";
+import { getLabels, nameOf, phrase, people as peopleWords, percent, setLabels, signOf, toneOf } from "./words.js";
 
 const TITLES = { ok: "Working", degraded: "Working, with a fault", failing: "Not counting" };
 
@@ -31,7 +31,7 @@ export function lost(ended) {
 function sentence(now) {
   const n = Object.values(now.people).reduce((a, b) => a + b, 0);
   if (!n) return "Nobody is in view.";
-  const parts = Object.entries(now.people).filter(([, count]) => count).map(([label, count]) => `${count} ${nameOf(label).toLowerCase()}`);
+  const parts = Object.entries(now.people).filter(([, count]) => count).map(([label, count]) => `${count} ${phrase(label)}`);
   return `${peopleWords(n)} in view: ${parts.join(", ")}.`;
 }
 

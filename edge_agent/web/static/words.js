@@ -30,4 +30,7 @@ export const clock = (when) => {
   return d.toLocaleString([], today ? { hour: "2-digit", minute: "2-digit", second: "2-digit" }
     : { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 };
+// How a count reads in a sentence.
+const PHRASES = { with_mask: "with a mask", without_mask: "without a mask", mask_weared_incorrect: "with a mask worn wrongly", cannot_tell: "that cannot be told" };
+export const phrase = (label) => PHRASES[label] ?? label.replaceAll("_", " ");
 export const people = (n) => n === 1 ? "1 person" : `${n} people`;
