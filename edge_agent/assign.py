@@ -16,6 +16,12 @@ def assign(cost: F32) -> list[tuple[int, int]]:
     The Hungarian method with shortest augmenting paths (Jonker and Volgenant 1987). As many pairs as are allowed come
     before a lower cost, as FORBIDDEN is larger than any sum of the others.
     """
+    if 0 in cost.shape:
+        return []
+    nearest = cost.argmin(axis=1).tolist()
+    easy = [(row, column) for row, column in enumerate(nearest) if cost[row, column] < FORBIDDEN]
+    if len({column for _, column in easy}) == len(easy):  # everybody gets the best there is: nothing can be cheaper
+        return easy
     pairs: list[tuple[int, int]] = []
     for rows, columns in _islands(cost < FORBIDDEN):
         part = cost[np.ix_(rows, columns)]
@@ -46,9 +52,6 @@ def _solve(cost: F32) -> list[tuple[int, int]]:
         return [(0, 0)]
     if cost.shape[0] > cost.shape[1]:
         return [(row, column) for column, row in _solve(cost.T)]
-    nearest = cost.argmin(axis=1).tolist()
-    if len(set(nearest)) == len(nearest):  # everybody gets the best there is: nothing can be cheaper
-        return list(enumerate(nearest))
     row_of = _augment_all(np.minimum(cost, FORBIDDEN).astype(np.float64))
     return [(int(row), column) for column, row in enumerate(row_of) if row >= 0]
 

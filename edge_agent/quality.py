@@ -1,4 +1,4 @@
-"""How much one view of a face is worth: 0 to 1 for size, sharpness and pose. Pure.
+"""How much one view of a face is worth: 0 to 1 for size, sharpness, pose and the detector's score. Pure.
 
 sharpness(crop_rgb) -> float     measured on the classifier's crop, put into Reading.sharpness by the loop
 weight(reading, min_face_px) -> float
@@ -13,6 +13,7 @@ from edge_agent.records import F32, U8, Reading
 
 FULL_SIZE_PX = 64  # above it more pixels say no more: the classifier's input is not much larger
 SIDE = 64
+UNSURE_SCORES = 0.35  # what is hardly a face says hardly anything: backs of heads score 0.6 to 0.8, faces 0.85 and more
 
 
 def sharpness(crop_rgb: U8) -> float:
@@ -33,13 +34,14 @@ def frontal(landmarks_px: F32 | None) -> float:
     """1 for a face seen from the front, 0.2 for a profile, by eyes and nose; 1 where they are unknown."""
     if landmarks_px is None:
         return 1.0
-    right, left, nose = (landmarks_px[i] for i in range(3))
-    between = float(np.hypot(*(left - right)))
-    if between < 1.0:
+    (right_x, right_y), (left_x, left_y), (nose_x, nose_y) = landmarks_px[:3].tolist()
+    across_x, across_y = left_x - right_x, left_y - right_y
+    between_squared = across_x * across_x + across_y * across_y
+    if between_squared < 1.0:
         return 0.2
-    axis = (left - right) / between
-    turned = abs(float(np.dot(nose - (left + right) / 2, axis))) / between
-    return float(min(1.0, max(0.2, 1.3 - 1.8 * turned)))
+    from_middle_x, from_middle_y = nose_x - (left_x + right_x) / 2, nose_y - (left_y + right_y) / 2
+    turned = abs(from_middle_x * across_x + from_middle_y * across_y) / between_squared  # in distances of the eyes
+    return min(1.0, max(0.2, 1.3 - 1.8 * turned))
 
 
 def weight(reading: Reading, min_face_px: int) -> float:
@@ -49,4 +51,5 @@ def weight(reading: Reading, min_face_px: int) -> float:
         return 0.0
     size = min(1.0, 0.4 + 0.6 * size_px / FULL_SIZE_PX)
     sharp = 0.25 + 0.75 * min(1.0, 2.0 * reading.sharpness)
-    return size * sharp * frontal(reading.face.landmarks_px)
+    sure = min(1.0, max(0.1, (reading.face.score - 0.5) / UNSURE_SCORES))
+    return size * sharp * sure * frontal(reading.face.landmarks_px)

@@ -118,10 +118,14 @@ class Tracker:
 
     def _costs(self, at_s: float, readings: list[Reading]) -> F32:
         costs = np.full((len(self._paths), len(readings)), FORBIDDEN, np.float32)
+        middles = [reading.face.box.centre for reading in readings]
         for row, path in enumerate(self._paths):
             place, reach = path.predicted(at_s), self._reach_sides(path, at_s)
-            for column, reading in enumerate(readings):
-                costs[row, column] = _cost(place, path, reading, reach)
+            (x, y), side = place.centre, path.side
+            near_px = reach * side * (1 + SIZE_RATIO_MOST) / 2  # the mean side of two boxes is at most so much
+            for column, (middle_x, middle_y) in enumerate(middles):
+                if abs(middle_x - x) <= near_px and abs(middle_y - y) <= near_px:
+                    costs[row, column] = _cost(place, path, readings[column], reach)
         return costs
 
     def _reach_sides(self, path: _Path, at_s: float) -> float:

@@ -14,6 +14,7 @@ VIEW_S_MOST = 0.2  # what one view is worth at most: at 5 frames a second or slo
 FIRST_VIEW_S = 0.04
 HOLD_S_MOST = 1.0
 GIVE_UP_BELOW = 0.15  # a label is kept until its probability falls so far under what is certain
+EXISTS_SHARE = 0.5  # of the evidence that a verdict needs, for being counted at all
 MOVED_SHARE = 0.5  # of its own size away from where it was first seen
 
 
@@ -31,7 +32,7 @@ class Visit:
         self._labels, self._config, self._certain = tuple(labels), config, certain
         self._start = track.box
         self._sums = [0.0] * len(self._labels)
-        self._evidence_s = 0.0
+        self._evidence_s = self._seen_s = 0.0
         self._last_view_s: float | None = None
         self._first_counted_s = track.first_seen_s
         self._at_s = track.first_seen_s
@@ -60,6 +61,7 @@ class Visit:
         keep = math.exp(-gain_s / self._config.memory_s)
         self._sums = [keep * s + gain_s * p for s, p in zip(self._sums, track.reading.probabilities, strict=True)]
         self._evidence_s = keep * self._evidence_s + gain_s
+        self._seen_s += gain_s
 
     @property
     def probabilities(self) -> tuple[float, ...]:
@@ -82,9 +84,10 @@ class Visit:
 
     @property
     def is_convincing(self) -> bool:
-        """Whether this is a visit at all: seen often enough, for long enough, large enough."""
+        """Whether this is a visit at all: seen often enough, for long enough, and well enough to be a face."""
         return (
             self.frames >= self._config.min_hits
+            and self._seen_s >= EXISTS_SHARE * self._config.min_evidence_s
             and self.track.last_seen_s - self._first_counted_s >= self._config.min_seen_s
         )
 
