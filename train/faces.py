@@ -98,7 +98,9 @@ def _key(samples: Sequence[Sample], landmarks_model: Path | None) -> str:
             try:
                 stat = s.image_path.stat()
             except FileNotFoundError as error:
-                raise ImageError(f"{s.id}: no picture {s.image_path}; the labels name a file that is not there") from error
+                raise ImageError(
+                    f"{s.id}: no picture {s.image_path}; the labels name a file that is not there"
+                ) from error
             stamps[s.image_path] = (stat.st_size, stat.st_mtime_ns)
         facts.append((s.id, s.label, repr(s.box), str(s.image_path), stamps[s.image_path]))
     return hashlib.sha256(json.dumps(facts, default=str).encode()).hexdigest()[:16]

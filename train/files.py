@@ -27,7 +27,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
         yield partial
         os.replace(partial, path)
     except OSError as error:
-        raise DiskError(f"cannot write {path}: {error.strerror or error}; free some space or choose another folder") from error
+        raise DiskError(
+            f"cannot write {path}: {error.strerror or error}; free some space or choose another folder"
+        ) from error
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)

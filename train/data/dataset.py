@@ -84,7 +84,9 @@ def load(path: Path | str) -> Dataset:
     for part in config.set:
         found = list(_samples(part, root, config.labels, splits))
         if not found:
-            raise ConfigError(f"{path}: set {part.name} has no labelled face; check its folders, `classes` and the split file")
+            raise ConfigError(
+                f"{path}: set {part.name} has no labelled face; check its folders, `classes` and the split file"
+            )
         samples.extend(found)
     refuse_leaks(samples)
     counted = Counter(s.label for s in samples if s.split == "train")
@@ -117,7 +119,7 @@ def _read_split(root: Path, config: DatasetConfig) -> str:
         return ""
     path = root / config.split_file
     if not path.is_file():
-        raise NotFoundError(f"no split file {path}; set `split_file`, or `split = \"hash\"` for each set")
+        raise NotFoundError(f'no split file {path}; set `split_file`, or `split = "hash"` for each set')
     return path.read_text()
 
 
@@ -165,7 +167,15 @@ def _samples(
         if not split or (item.box is not None and not item.box.shorter_side >= 1):
             continue
         yield Sample(
-            part.name, item.image_path, item.box, label, group, split, f"{part.name}/{item.name}#{position}", part.weight, item.alias
+            part.name,
+            item.image_path,
+            item.box,
+            label,
+            group,
+            split,
+            f"{part.name}/{item.name}#{position}",
+            part.weight,
+            item.alias,
         )
 
 

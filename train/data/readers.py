@@ -56,7 +56,9 @@ def read_voc(images: Path, annotations: Path) -> Iterator[Labelled]:
         try:
             root = ElementTree.parse(xml).getroot()
             for item in root.iter("object"):
-                left, top, right, bottom = (float(item.findtext(f"bndbox/{k}") or "nan") for k in ("xmin", "ymin", "xmax", "ymax"))
+                left, top, right, bottom = (
+                    float(item.findtext(f"bndbox/{k}") or "nan") for k in ("xmin", "ymin", "xmax", "ymax")
+                )
                 box = Box(left, top, right - left, bottom - top)
                 yield Labelled(path.stem, path, box, (item.findtext("name") or "").strip())
         except (ElementTree.ParseError, ValueError) as error:

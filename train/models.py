@@ -1,0 +1,160 @@
+"""Networks: one function that returns the model and its backbone. Keras only, so that any of its backends trains them.
+
+The model takes RGB 0..255 (n, s, s, 3) and gives softmax (n, labels); its normalisation is a layer of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+from keras import layers
+
+from edge_agent.errors import ConfigError, NotFoundError
+from train.config import ModelConfig, PhaseConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """model: the whole. backbone: pictures to feature maps. head: feature maps to probabilities. normalise: 0..255 to what the backbone expects."""
+
+    model: keras.Model
+    backbone: keras.Model
+    head: keras.Model
+    normalise: keras.Layer
+
+
+def build(config: ModelConfig, labels: int) -> Network:
+    """A network as configured, with its backbone's weights loaded."""
+    size = config.input_size_px
+    backbone, normalise = _backbone(config)
+    features = keras.Input(backbone.output.shape[1:], name="features")
+    x = layers.GlobalAveragePooling2D(name="pool")(features)
+    if config.head_units:
+        x = layers.Dense(config.head_units, activation="relu", name="dense")(x)
+        x = layers.BatchNormalization(name="norm")(x)
+    x = layers.Dropout(config.dropout, name="dropout")(x)
+    head = keras.Model(features, layers.Dense(labels, activation="softmax", name="probabilities")(x), name="head")
+    picture = keras.Input((size, size, 3), name="rgb")
+    # training=False: the backbone's batch norm stays in inference mode, whatever is opened
+    out = head(backbone(normalise(picture), training=False))
+    return Network(keras.Model(picture, out, name="maskwatch_classifier"), backbone, head, normalise)
+
+
+def _backbone(config: ModelConfig) -> tuple[keras.Model, keras.Layer]:
+    shape = (config.input_size_px, config.input_size_px, 3)
+    weights = "imagenet" if config.weights == "imagenet" else None
+    scale = layers.Rescaling(1 / 127.5, -1.0, name="normalise")
+    try:
+        if config.architecture == "mobilenet_v2":
+            backbone = keras.applications.MobileNetV2(
+                input_shape=shape, alpha=config.alpha, include_top=False, weights=weights
+            )
+        elif config.architecture == "efficientnet":
+            backbone = keras.applications.EfficientNetV2B0(
+                input_shape=shape, include_top=False, weights=weights, include_preprocessing=False
+            )
+        else:
+            backbone = small_cnn(shape, config.alpha)
+    except (OSError, ValueError) as error:
+        detail = str(error).splitlines()[0][:200]
+        raise NotFoundError(
+            f"cannot get the backbone {config.architecture}: {detail}; give model.weights a file"
+        ) from error
+    if config.weights and not weights:
+        load_weights(backbone, Path(config.weights))
+    return backbone, scale
+
+
+def load_weights(model: keras.Model, path: Path) -> None:
+    """Weights from a file, or an error that names it."""
+    if not path.is_file():
+        raise NotFoundError(f'no weights file {path}; set model.weights to a file, to "imagenet", or to "" for none')
+    try:
+        model.load_weights(str(path))
+    except (ValueError, OSError, KeyError) as error:
+        raise ConfigError(f"{path} does not fit this {model.name}: {str(error).splitlines()[0][:200]}") from error
+
+
+def small_cnn(shape: tuple[int, int, int], alpha: float) -> keras.Model:
+    """Four separable blocks: small enough to train from nothing in a test or on a laptop."""
+    picture = keras.Input(shape)
+    x = picture
+    for number, width in enumerate((16, 32, 64, 128)):
+        filters = max(4, int(width * alpha))
+        conv = layers.Conv2D if number == 0 else layers.SeparableConv2D
+        x = conv(filters, 3, strides=2, padding="same", use_bias=False, name=f"block_{number}_conv")(x)
+        x = layers.BatchNormalization(name=f"block_{number}_norm")(x)
+        x = layers.ReLU(name=f"block_{number}_relu")(x)
+    return keras.Model(picture, x, name="small_cnn")
+
+
+def bridges(backbone: keras.Model) -> list[int]:
+    """Indices of layers through whose output everything above must pass: where a network may be cut in two."""
+    order = {layer.name: number for number, layer in enumerate(backbone.layers)}
+    furthest = [0] * len(backbone.layers)
+    for number, layer in enumerate(backbone.layers):
+        for node in layer._inbound_nodes[:1]:
+            for parent in node.parent_nodes:
+                below = order[parent.operation.name]
+                furthest[below] = max(furthest[below], number)
+    reach, out = 0, []
+    for number in range(len(backbone.layers)):
+        if reach <= number:
+            out.append(number)
+        reach = max(reach, furthest[number])
+    return out
+
+
+def first_open(backbone: keras.Model, phase: PhaseConfig) -> int:
+    """Index of the first trained layer of the backbone; its length where all is frozen."""
+    count = len(backbone.layers)
+    if phase.open_from:
+        for number, layer in enumerate(backbone.layers):
+            if layer.name.startswith(phase.open_from):
+                return number
+        raise ConfigError(
+            f"phase {phase.name}: open_from is {phase.open_from!r}; no layer of {backbone.name} starts with it"
+        )
+    return 0 if phase.open_layers < 0 else max(0, count - phase.open_layers)
+
+
+@dataclass(frozen=True, slots=True)
+class Halves:
+    """front: RGB 0..255 to cached features. tail: those to probabilities. cut: the name of the layer between."""
+
+    front: keras.Model
+    tail: keras.Model
+    cut: str
+
+
+def halve(network: Network, phase: PhaseConfig) -> Halves:
+    """Cut at the last bridge below the first trained layer, and open what this phase trains."""
+    backbone = network.backbone
+    first = first_open(backbone, phase)
+    cut = max((number for number in bridges(backbone) if number < max(first, 1)), default=0)
+    for number, layer in enumerate(backbone.layers):
+        layer.trainable = number >= first
+    size = backbone.input.shape[1:]
+    picture = keras.Input(size)
+    if cut >= len(backbone.layers) - 1:
+        pooled = network.head.get_layer("pool").output
+        front_out = layers.GlobalAveragePooling2D()(backbone(network.normalise(picture), training=False))
+        top = keras.Model(pooled, network.head.output)
+        given = keras.Input(pooled.shape[1:])
+        return Halves(keras.Model(picture, front_out), keras.Model(given, top(given)), "pool")
+    middle = backbone.layers[cut].output
+    below, above = keras.Model(backbone.input, middle), keras.Model(middle, backbone.output)
+    front = keras.Model(picture, below(network.normalise(picture), training=False))
+    given = keras.Input(middle.shape[1:])
+    return Halves(front, keras.Model(given, network.head(above(given, training=False))), backbone.layers[cut].name)
+
+
+def parameters(model: keras.Model) -> int:
+    return int(model.count_params())
+
+
+def describe(config: ModelConfig) -> dict[str, Any]:
+    return {"architecture": config.architecture, "alpha": config.alpha, "input_size_px": config.input_size_px}

@@ -1,0 +1,185 @@
+"""The phases of a training, each on cached features, resumable after every epoch."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from train.banks import Bank, Banks, run_front
+from train.config import PhaseConfig, TrainConfig
+from train.files import write_atomically, write_json
+from train.models import Network, halve
+from train.scores import macro_f1
+
+Features = NDArray[np.float16]
+
+
+class Batches(keras.utils.PyDataset):
+    """Shuffled batches of one bank after the other; with mixup where asked."""
+
+    def __init__(
+        self,
+        banks: Banks,
+        count: int,
+        classes: int,
+        config: TrainConfig,
+        mixup: float,
+        weights: NDArray[np.float32] | None,
+        first: int,
+    ) -> None:
+        super().__init__(workers=1)
+        self._banks, self._count, self._classes, self._config = banks, count, classes, config
+        self._mixup, self._weights = mixup, weights
+        self.epoch = first
+        self._load()
+
+    def _load(self) -> None:
+        self._bank: Bank = self._banks.get(self.epoch % self._count)
+        self._rng = np.random.default_rng([self._config.seed, 7, self.epoch])
+        self._order = self._rng.permutation(len(self._bank.labels))
+
+    def __len__(self) -> int:
+        return max(1, len(self._bank.labels) // self._config.batch_size)
+
+    def __getitem__(self, at: int) -> tuple[Any, ...]:
+        size = self._config.batch_size
+        rows = np.sort(self._order[at * size : (at + 1) * size])
+        x = np.asarray(self._bank.features[rows], np.float32)
+        y = np.eye(self._classes, dtype=np.float32)[self._bank.labels[rows]]
+        weights = None if self._weights is None else self._weights[self._bank.labels[rows]]
+        if self._mixup:
+            share = np.maximum((s := self._rng.beta(self._mixup, self._mixup, len(x))), 1 - s).astype(np.float32)
+            other = self._rng.permutation(len(x))
+            shape = (-1, *[1] * (x.ndim - 1))
+            x = x * share.reshape(shape) + x[other] * (1 - share.reshape(shape))
+            y = y * share[:, None] + y[other] * (1 - share[:, None])
+        return (x, y) if weights is None else (x, y, weights)
+
+    def on_epoch_end(self) -> None:
+        self.epoch += 1
+        self._load()
+
+
+class Keeper(keras.callbacks.Callback):
+    """After each epoch: validation scores, the best weights, and all that is needed to go on after a kill."""
+
+    def __init__(
+        self,
+        folder: Path,
+        phase: int,
+        config: PhaseConfig,
+        history: list[dict[str, Any]],
+        val: tuple[Features, NDArray[np.int64]],
+        report: Any,
+    ) -> None:
+        super().__init__()
+        self._folder, self._phase, self._config, self._history = folder, phase, config, history
+        self._val, self._report = val, report
+
+    @property
+    def _mine(self) -> list[dict[str, Any]]:
+        return [row for row in self._history if row["phase"] == self._config.name]
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        if self._config.schedule == "cosine":
+            share = epoch / self._config.epochs
+            self.model.optimizer.learning_rate = self._config.learning_rate * (
+                0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share))
+            )
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        x, y = self._val
+        p = predict(self.model, x)
+        picked = p[np.arange(len(y)), y]
+        row = {
+            "phase": self._config.name, "epoch": epoch, "at": len(self._history),
+            "loss": float(logs["loss"]), "accuracy": float(logs["accuracy"]),
+            "val_loss": float(-np.log(np.clip(picked, 1e-7, 1)).mean()), "val_accuracy": float((p.argmax(1) == y).mean()),
+            "val_macro_f1": macro_f1(y, p.argmax(1), p.shape[1]),
+            "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
+        }  # fmt: skip
+        self._history.append(row)
+        scores = [score(r) for r in self._mine]
+        since = len(scores) - 1 - int(np.argmax(scores))
+        if since == 0:
+            save_variables(self._folder / f"best-{self._phase}.npz", self.model.variables)
+        elif self._config.schedule == "plateau":
+            self._slow_down(since)
+        save_variables(self._folder / "last.npz", [*self.model.variables, *self.model.optimizer.variables])
+        write_json(self._folder / "history.json", self._history)  # last: an epoch counts once its state is on the disk
+        self._report(row)
+
+    def _slow_down(self, since: int) -> None:
+        if since % max(1, self._config.patience // 2) == 0:
+            self.model.optimizer.learning_rate = (
+                float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)) * 0.3
+            )
+        if since >= self._config.patience:
+            self.model.stop_training = True
+
+
+def score(row: dict[str, Any]) -> float:
+    """What the best epoch is chosen by: macro-F1, a little of the loss to break ties."""
+    return float(row["val_macro_f1"]) - 0.05 * float(row["val_loss"])
+
+
+def predict(model: keras.Model, x: NDArray[Any], batch: int = 128) -> NDArray[np.float32]:
+    """Probabilities float32 (n, labels), batch by batch so that mapped features stay on disk."""
+    parts = [
+        np.asarray(model.predict_on_batch(np.asarray(x[i : i + batch], np.float32))) for i in range(0, len(x), batch)
+    ]
+    return np.concatenate(parts) if parts else np.zeros((0, model.output_shape[-1]), np.float32)
+
+
+def save_variables(path: Path, variables: Any) -> None:
+    """Variables in their order; names are left out, they differ between a phase's model and the whole."""
+    with write_atomically(path) as out:
+        np.savez(out, *[keras.ops.convert_to_numpy(v) for v in variables])
+
+
+def load_variables(path: Path, variables: Any) -> None:
+    book = np.load(path)
+    for number, variable in enumerate(variables):
+        variable.assign(book[f"arr_{number}"])
+
+
+def train_phase(
+    network: Network,
+    config: TrainConfig,
+    number: int,
+    banks_for: Any,
+    val: tuple[Any, NDArray[np.int64]],
+    folder: Path,
+    class_weights: NDArray[np.float32] | None,
+    report: Any,
+) -> None:
+    """Run one phase, or what is left of it, and leave its best weights in the network."""
+    phase = config.phase[number]
+    halves = halve(network, phase)
+    path = folder / "history.json"
+    history: list[dict[str, Any]] = json.loads(path.read_text()) if path.is_file() else []
+    done = [row for row in history if row["phase"] == phase.name]
+    banks = banks_for(halves, phase)
+    pictures, y = val
+    x = np.concatenate([run_front(halves.front, pictures[i : i + 64]) for i in range(0, len(pictures), 64)])
+    optimizer = keras.optimizers.AdamW(phase.learning_rate, weight_decay=config.weight_decay, clipnorm=1.0)
+    loss = keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing)
+    halves.tail.compile(optimizer, loss, metrics=["accuracy"])
+    optimizer.build(halves.tail.trainable_variables)
+    if done and (folder / "last.npz").is_file() and done == history[-len(done) :]:
+        load_variables(folder / "last.npz", [*halves.tail.variables, *optimizer.variables])
+    keeper = Keeper(folder, number, phase, history, (x, y), report)
+    if len(done) < phase.epochs:
+        batches = Batches(
+            banks, phase.banks, network.model.output_shape[-1], config, phase.mixup, class_weights, len(done)
+        )
+        halves.tail.fit(
+            batches, epochs=phase.epochs, initial_epoch=len(done), callbacks=[keeper], verbose=0, shuffle=False
+        )
+    load_variables(folder / f"best-{number}.npz", halves.tail.variables)

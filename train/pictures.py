@@ -1,0 +1,104 @@
+"""The figures of a run: history with its phase boundary, confusion matrix, PR curves, reliability, worst mistakes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from train.data import Sample
+from train.files import atomic_path
+
+
+def draw_all(
+    folder: Path, table: Any, found: tuple[Any, Any, Any], val: Sequence[Sample], labels: Sequence[str]
+) -> list[Path]:
+    """Draw and save every figure into the run folder; their paths."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib.figure import Figure
+
+    pictures, truth, p = found
+    makers = {
+        "history.png": lambda f: _history(f, json.loads((folder / "history.json").read_text())),
+        "confusion.png": lambda f: _confusion(f, np.asarray(table), labels),
+        "precision_recall.png": lambda f: _precision_recall(f, truth, p, labels),
+        "reliability.png": lambda f: _reliability(f, truth, p),
+        "mistakes.png": lambda f: _mistakes(f, pictures, truth, p, val, labels),
+    }
+    out = []
+    for name, make in makers.items():
+        figure = Figure(figsize=(8, 5), layout="constrained")
+        make(figure)
+        with atomic_path(folder / name) as partial:
+            figure.savefig(partial, dpi=110)
+        out.append(folder / name)
+    return out
+
+
+def _history(figure: Any, rows: list[dict[str, Any]]) -> None:
+    axes = figure.subplots(1, 2)
+    steps = range(1, len(rows) + 1)
+    for ax, keys in zip(axes, (("loss", "val_loss"), ("accuracy", "val_accuracy", "val_macro_f1")), strict=True):
+        for key in keys:
+            ax.plot(steps, [row[key] for row in rows], label=key.replace("_", " "))
+        for at in range(1, len(rows)):
+            if rows[at]["phase"] != rows[at - 1]["phase"]:
+                ax.axvline(at + 0.5, color="grey", linestyle="--", linewidth=1)
+                ax.annotate(rows[at]["phase"], (at + 0.6, ax.get_ylim()[0]), fontsize=8, color="grey")
+        ax.set_xlabel("epoch")
+        ax.legend(fontsize=8)
+
+
+def _confusion(figure: Any, table: Any, labels: Sequence[str]) -> None:
+    ax = figure.subplots()
+    ax.imshow(table / np.maximum(1, table.sum(1, keepdims=True)), cmap="Blues", vmin=0, vmax=1)
+    for row in range(len(labels)):
+        for column in range(len(labels)):
+            ax.text(column, row, str(table[row, column]), ha="center", va="center")
+    ax.set_xticks(range(len(labels)), labels, rotation=15)
+    ax.set_yticks(range(len(labels)), labels)
+    ax.set_xlabel("predicted")
+    ax.set_ylabel("true")
+
+
+def _precision_recall(figure: Any, truth: Any, p: Any, labels: Sequence[str]) -> None:
+    ax = figure.subplots()
+    for index, label in enumerate(labels):
+        order = np.argsort(-p[:, index])
+        hits = np.cumsum(truth[order] == index)
+        if hits[-1]:
+            ax.plot(hits / hits[-1], hits / np.arange(1, len(hits) + 1), label=label)
+    ax.set_xlabel("recall")
+    ax.set_ylabel("precision")
+    ax.legend()
+
+
+def _reliability(figure: Any, truth: Any, p: Any) -> None:
+    ax = figure.subplots()
+    sure, right = p.max(1), p.argmax(1) == truth
+    place = np.minimum((sure * 15).astype(int), 14)
+    used = [b for b in range(15) if (place == b).any()]
+    ax.plot([0, 1], [0, 1], color="grey", linestyle="--")
+    ax.plot([sure[place == b].mean() for b in used], [right[place == b].mean() for b in used], marker="o")
+    for b in used:
+        ax.annotate(str(int((place == b).sum())), (sure[place == b].mean(), right[place == b].mean()), fontsize=7)
+    ax.set_xlabel("probability of the top class")
+    ax.set_ylabel("share that is right")
+
+
+def _mistakes(
+    figure: Any, pictures: Any, truth: Any, p: Any, val: Sequence[Sample], labels: Sequence[str], most: int = 32
+) -> None:
+    wrong = np.flatnonzero(p.argmax(1) != truth)
+    wrong = wrong[np.argsort(-p[wrong].max(1))][:most]
+    axes = figure.subplots(4, 8).ravel()
+    for ax in axes:
+        ax.axis("off")
+    for ax, at in zip(axes, wrong, strict=False):
+        ax.imshow(pictures[at])
+        ax.set_title(f"{labels[truth[at]][:12]}\n> {labels[int(p[at].argmax())][:12]} {p[at].max():.2f}", fontsize=5)

@@ -1,0 +1,201 @@
+"""From a configuration to a trained, calibrated, recorded classifier."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_agent.errors import ConfigError
+from train import tracking
+from train.banks import Banks
+from train.config import TrainConfig
+from train.crops import exact_crops
+from train.data import Dataset, Sample, load
+from train.draws import Views
+from train.faces import regions
+from train.files import atomic_path, write_atomically, write_json
+from train.models import Network, build, describe, load_weights, parameters
+from train.phases import predict, train_phase
+from train.scores import confusion, ece, fit_temperature, macro_f1, per_class, softened, threshold_at_risk
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """run_id: MLflow's id, "" where tracking is off. folder: holds model.keras, model.json, val_predictions.npz, history.json."""
+
+    run_id: str
+    folder: Path
+    metrics: dict[str, float]
+
+
+def train(
+    config: TrainConfig,
+    track: bool = True,
+    on_epoch: Callable[[dict[str, Any]], None] | None = None,
+    parent_run_id: str = "",
+) -> RunResult:
+    """Train as configured; called again after a kill, goes on where it stopped.
+
+    on_epoch: called with each row of the history; may raise to stop (a search's pruning).
+    """
+    use_threads(config.threads)
+    keras.utils.set_random_seed(config.seed)
+    dataset = load(config.dataset)
+    folder = config.runs / f"{config.name}-{config.digest()}-{dataset.data_sha256[:6]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "config.json", config.model_dump(mode="json"))
+    if (folder / "model.json").is_file():
+        book = json.loads((folder / "model.json").read_text())
+        return RunResult(book["mlflow_run_id"], folder, book["metrics"])
+    samples = chosen(dataset, config)
+    val = [s for s in dataset.of("val") if s.side_px >= config.report_side_px and s.box is not None]
+    if not val:
+        raise ConfigError(
+            f"no validation face of {config.report_side_px} px and more; check the split, or report_side_px"
+        )
+    network = build(config.model, len(dataset.labels))
+    if config.start_from:
+        start_from(network, Path(config.start_from))
+    run = tracking.open_run(config, dataset, folder, parent_run_id) if track else tracking.Nothing()
+    _run_phases(network, config, dataset, samples, val, folder, run, on_epoch)
+    metrics = finish(network, config, dataset, val, folder, run)
+    return RunResult(run.run_id, folder, metrics)
+
+
+def use_threads(count: int) -> None:
+    """Bound TensorFlow's threads before its first operation; other backends have variables of their own."""
+    if count and keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        try:
+            tf.config.threading.set_intra_op_parallelism_threads(count)
+            tf.config.threading.set_inter_op_parallelism_threads(1)
+        except RuntimeError:
+            print("train: the number of threads is fixed once TensorFlow has run", file=sys.stderr)
+
+
+def chosen(dataset: Dataset, config: TrainConfig) -> list[Sample]:
+    """Training faces: large enough, and not on the list of doubtful ones."""
+    out: set[str] = set()
+    if config.exclude:
+        with Path(config.exclude).open() as file:
+            out = {row["id"] for row in csv.DictReader(file)}
+    return [s for s in dataset.of("train") if s.side_px >= config.min_side_px and s.id not in out and s.weight > 0]
+
+
+def start_from(network: Network, path: Path) -> None:
+    """Weights of an earlier run, of the same architecture: a .keras file or an .npz of model variables."""
+    if path.suffix != ".npz":
+        load_weights(network.model, path)
+        return
+    from train.phases import load_variables
+
+    if not path.is_file():
+        raise ConfigError(f"no file {path}; set start_from to a .keras, .weights.h5 or .npz file")
+    load_variables(path, network.model.variables)
+
+
+def _run_phases(
+    network: Network,
+    config: TrainConfig,
+    dataset: Dataset,
+    samples: list[Sample],
+    val: list[Sample],
+    folder: Path,
+    run: Any,
+    on_epoch: Any,
+) -> None:
+    store = regions(samples, config.cache, Path(config.landmarks_model) if config.landmarks_model else None)
+    views = Views(samples, store, dataset.labels, config)
+    pictures = exact_crops(val, config.model.input_size_px, config.crop_margin, config.cache)
+    truth = indices(val, dataset.labels)
+    weights = class_weights(samples, dataset.labels) if config.balance.method == "class_weights" else None
+    began = time.monotonic()
+
+    def report(row: dict[str, Any]) -> None:
+        took = time.monotonic() - began
+        print(f"{row['phase']:>8} {row['epoch'] + 1:3d}  loss {row['loss']:.4f}  val loss {row['val_loss']:.4f}  val accuracy {row['val_accuracy']:.4f}  val macro-F1 {row['val_macro_f1']:.4f}  {took:6.0f} s", flush=True)  # fmt: skip
+        run.epoch(row)
+        if on_epoch:
+            on_epoch(row)
+
+    for number, phase in enumerate(config.phase):
+
+        def banks_for(halves: Any, phase: Any = phase) -> Banks:
+            # what a bank holds follows from the faces, the views' settings, the layer of the cut and the weights below it
+            key = json.dumps([dataset.data_sha256, len(samples), config.model_dump(mode="json", include={"seed", "crop_margin", "min_side_px", "bank_size", "landmarks_model", "exclude", "model", "augment", "balance"}), halves.cut, checksum(halves.front)])  # fmt: skip
+            return Banks(views, halves.front, config.cache, key)
+
+        train_phase(network, config, number, banks_for, (pictures, truth), folder, weights, report)
+
+
+def checksum(model: keras.Model) -> float:
+    """A number that changes when the weights do: part of a bank's name."""
+    return round(float(sum(np.abs(keras.ops.convert_to_numpy(w)).sum(dtype=np.float64) for w in model.weights)), 3)
+
+
+def indices(samples: list[Sample], labels: tuple[str, ...]) -> NDArray[np.int64]:
+    return np.array([labels.index(s.label) for s in samples], np.int64)
+
+
+def class_weights(samples: list[Sample], labels: tuple[str, ...]) -> NDArray[np.float32]:
+    """n / (classes * n of the class): scikit-learn's `balanced`."""
+    counts = np.bincount(indices(samples, labels), minlength=len(labels))
+    return np.asarray(counts.sum() / (len(labels) * np.maximum(counts, 1)), np.float32)
+
+
+def three_class_sets(samples: list[Sample], labels: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Faces of sets that label every class: only there a label means what it says (in the others badly worn is unlabelled)."""
+    full = {name for name in {s.set for s in samples} if {s.label for s in samples if s.set == name} == set(labels)}
+    return np.array([s.set in full or not full for s in samples])
+
+
+def finish(
+    network: Network, config: TrainConfig, dataset: Dataset, val: list[Sample], folder: Path, run: Any
+) -> dict[str, float]:
+    """Calibrate on validation, write the run folder's files (model.json last), close the tracked run."""
+    labels = dataset.labels
+    pictures = exact_crops(val, config.model.input_size_px, config.crop_margin, config.cache)
+    raw, truth = predict(network.model, pictures), indices(val, labels)
+    full = three_class_sets(val, labels)
+    temperature = fit_temperature(raw[full], truth[full])
+    p = softened(np.log(np.clip(raw.astype(np.float64), 1e-7, 1)), temperature)
+    at_risk = threshold_at_risk(p[full], truth[full], config.target_risk)
+    table = confusion(truth[full], p[full].argmax(1), len(labels))
+    metrics = {
+        "val_faces": float(full.sum()), "val_accuracy": float((p[full].argmax(1) == truth[full]).mean()),
+        "val_macro_f1": macro_f1(truth[full], p[full].argmax(1), len(labels)),
+        "val_ece_before": ece(raw[full], truth[full]), "val_ece": ece(p[full], truth[full]), "val_coverage": at_risk.coverage,
+    }  # fmt: skip
+    metrics |= {f"val_recall_{label}": float(per_class(table)[i, 1]) for i, label in enumerate(labels)}
+    with write_atomically(folder / "val_predictions.npz") as out:
+        np.savez(
+            out,
+            ids=np.array([s.id for s in val]),
+            groups=np.array([s.group for s in val]),
+            truth=truth,
+            probabilities=raw,
+            labels=np.array(labels),
+        )
+    with atomic_path(folder / "model.keras") as partial:
+        network.model.save(partial)
+    history = json.loads((folder / "history.json").read_text())
+    write_json(folder / "model.json", {
+        "schema": 1, "labels": list(labels), **describe(config.model), "crop_margin": config.crop_margin, "temperature": temperature,
+        "thresholds": {"certain": at_risk.threshold}, "metrics": metrics, "parameters": parameters(network.model), "epochs": len(history),
+        "trained_at": datetime.now(UTC).isoformat(timespec="seconds"), "mlflow_run_id": run.run_id, "seed": config.seed,
+        "data": {"data_sha256": dataset.data_sha256, "split_sha256": dataset.split_sha256, "sets": sorted({s.set for s in dataset.of("train")}), "train_faces": len(chosen(dataset, config)), "val_faces": len(val)},
+    })  # fmt: skip
+    run.finish(folder, metrics, config, table, (pictures, truth, p), val, labels)
+    return metrics
