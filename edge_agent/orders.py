@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -25,8 +26,14 @@ NEEDS_RESTART = ("device", "mqtt", "spool", "http", "record", "privacy", "log")
 class Orders:
     """Carries out what comes over MQTT or by SIGHUP. config_file: read again on a reload."""
 
-    def __init__(self, agent: Agent, config_file: Path | None) -> None:
+    def __init__(
+        self,
+        agent: Agent,
+        config_file: Path | None,
+        make_predictor: Callable[[Config], FaceMaskPredictor] = FaceMaskPredictor,
+    ) -> None:
         self._agent = agent
+        self._make_predictor = make_predictor
         self._config_file = config_file
         self._hung_up = False
 
@@ -40,10 +47,11 @@ class Orders:
             self._hung_up = False
             self._reload()
         while (order := self._agent.parts.reporter.next_order()) is not None:
-            ok, words = self._carry_out(order)
+            ok, words = self.carry_out(order)
             self._agent.parts.reporter.answer(order, ok, words)
 
-    def _carry_out(self, order: Order) -> tuple[bool, str]:
+    def carry_out(self, order: Order) -> tuple[bool, str]:
+        """Do it; whether it was done, and in words what was done or what would do."""
         command = order.command
         if command.action == "reload":
             return self._reload()
@@ -119,7 +127,7 @@ class Orders:
         parts, old = self._agent.parts, self._agent.parts.config
         if not new.camera:
             new = new.model_copy(update={"camera": old.camera})
-        predictor = FaceMaskPredictor(new)
+        predictor = self._make_predictor(new)
         same = {camera.name for camera in new.camera if camera in old.camera}
         fresh = {
             camera.name: Lane(camera, new, predictor, parts.run_id) for camera in new.camera if camera.name not in same

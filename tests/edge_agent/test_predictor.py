@@ -7,34 +7,8 @@ import pytest
 from edge_agent.config import Config
 from edge_agent.errors import ImageError, MaskwatchError, NotFoundError
 from edge_agent.predictor import FaceMaskPredictor, Prediction
-from edge_agent.records import F32, U8, Box, Face
-
-
-class BrightSquares:
-    """A detector that calls every bright square a face."""
-
-    name = "bright-squares"
-
-    def detect(self, bgr: U8) -> list[Face]:
-        bright = (bgr.max(axis=2) > 100).astype(np.uint8)
-        count, _, stats, _ = cv2.connectedComponentsWithStats(bright)
-        return [Face(Box(*(float(v) for v in stats[i][:4])), 0.9) for i in range(1, count)]
-
-
-class ByColour:
-    """A classifier for which red is a mask, green is none, blue is worn badly."""
-
-    name = "by-colour"
-    labels = ("with_mask", "without_mask", "mask_weared_incorrect")
-    input_size_px = 16
-    crop_margin = 0.0
-    threshold = 0.7
-
-    def classify(self, crops: U8) -> F32:
-        if len(crops) == 0:
-            return np.zeros((0, 3), np.float32)
-        means = crops.astype(np.float32).mean(axis=(1, 2)) + 1e-3
-        return np.asarray(means / means.sum(axis=1, keepdims=True), np.float32)
+from edge_agent.records import U8
+from fakes import BrightSquares, ByColour
 
 
 def predictor() -> FaceMaskPredictor:

@@ -1,0 +1,147 @@
+"""Commands and reloads on an agent with real stages; its networks are fakes whose answers are known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_agent.about import info_of
+from edge_agent.agent import Agent, Parts
+from edge_agent.commands import Order
+from edge_agent.config import load
+from edge_agent.health import Health
+from edge_agent.lane import Lane
+from edge_agent.messages import Command
+from edge_agent.metrics import Metrics
+from edge_agent.orders import Orders
+from edge_agent.predictor import FaceMaskPredictor
+from edge_agent.record import SnapshotStore
+from edge_agent.report import Reporter
+from edge_agent.systemd import Systemd
+from edge_agent.web import WebState
+from fakes import BrightSquares, ByColour
+
+CONFIG = """
+[[camera]]
+name = "hall"
+source = "{clip}"
+[[camera]]
+name = "yard"
+source = "{clip}"
+[decide]
+min_evidence_s = 0.1
+"""
+
+
+def write_clip(path: Path, frames: int = 40) -> None:
+    """A red square, a masked face for the fakes, walks to the right."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (320, 120))
+    for index in range(frames):
+        bgr = np.zeros((120, 320, 3), np.uint8)
+        bgr[30:80, 10 + 5 * index : 60 + 5 * index] = (0, 0, 255)
+        writer.write(bgr)
+    writer.release()
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Iterator[Agent]:
+    write_clip(tmp_path / "clip.avi")
+    path = tmp_path / "agent.toml"
+    path.write_text(CONFIG.format(clip=tmp_path / "clip.avi"))
+    config = load(path, env={})
+    predictor = FaceMaskPredictor(config, detector=BrightSquares(), classifier=ByColour())
+    lanes = {camera.name: Lane(camera, config, predictor, "run") for camera in config.camera}
+    health, metrics = Health(), Metrics()
+    reporter = Reporter(config, tmp_path, info_of(config, predictor), health=health, metrics=metrics)
+    recorder = SnapshotStore(tmp_path / "snapshots", config.record, config.privacy, predictor.labels)
+    web = WebState(predictor.labels)
+    made = Agent(
+        Parts(
+            config, tmp_path, "run", predictor, lanes, recorder, reporter, web, health, metrics, Systemd(health, env={})
+        )
+    )
+    yield made
+    for lane in lanes.values():
+        lane.source.close()
+    recorder.close()
+    reporter.close()
+
+
+def order(action: str, **args: object) -> Order:
+    return Order(Command.model_validate({"id": "1", "action": action, "args": args}))
+
+
+def test_two_cameras_are_counted_together_each_in_its_turn(agent: Agent) -> None:
+    summary = agent.run()
+    assert summary["frames"] == 80
+    assert {name: camera["frames"] for name, camera in summary["cameras"].items()} == {"hall": 40, "yard": 40}
+    assert summary["people"] == {"with_mask": 2, "without_mask": 0, "mask_weared_incorrect": 0}
+
+
+def test_a_paused_camera_is_not_looked_at_and_the_others_are(agent: Agent, tmp_path: Path) -> None:
+    orders = Orders(agent, tmp_path / "agent.toml")
+    assert orders.carry_out(order("pause", camera="hall")) == (True, "paused")
+    assert "paused by command" in agent.parts.health.report().reasons
+    summary = agent.run()
+    assert summary["people"]["with_mask"] == 1
+    assert agent.parts.lanes["yard"].decider.ended["with_mask"] == 0, "taken into the sum when the source ended"
+
+
+def test_resume_ends_a_pause(agent: Agent, tmp_path: Path) -> None:
+    orders = Orders(agent, tmp_path / "agent.toml")
+    orders.carry_out(order("pause"))
+    assert orders.carry_out(order("resume")) == (True, "resumed")
+    assert agent.run()["people"]["with_mask"] == 2
+
+
+def test_a_threshold_that_nobody_reaches_makes_every_visit_one_that_cannot_be_told(
+    agent: Agent, tmp_path: Path
+) -> None:
+    orders = Orders(agent, tmp_path / "agent.toml")
+    assert orders.carry_out(order("set_threshold", threshold=1.0))[0]
+    summary = agent.run()
+    assert summary["people"]["with_mask"] == 0
+    assert summary["cannot_tell"] == 2
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        (order("pause", camera="attic"), "there is no camera attic; known: hall, yard"),
+        (order("set_threshold"), "args.threshold is missing"),
+        (order("snapshot"), "mqtt.snapshots"),
+    ],
+)
+def test_an_order_that_makes_no_sense_is_refused_with_what_would_do(
+    agent: Agent, tmp_path: Path, wanted: Order, words: str
+) -> None:
+    ok, said = Orders(agent, tmp_path / "agent.toml").carry_out(wanted)
+    assert not ok
+    assert words in said
+
+
+def test_a_broken_configuration_is_refused_and_the_old_one_runs_on(agent: Agent, tmp_path: Path) -> None:
+    (tmp_path / "agent.toml").write_text("[[camera]]\nnmae = 'x'")
+    ok, said = Orders(agent, tmp_path / "agent.toml").carry_out(order("reload"))
+    assert not ok
+    assert "nmae" in said
+    assert any("reload refused" in reason for reason in agent.parts.health.report().reasons)
+    assert agent.run()["people"]["with_mask"] == 2
+
+
+def test_a_reload_takes_cameras_away_and_brings_new_ones(agent: Agent, tmp_path: Path) -> None:
+    clip = tmp_path / "clip.avi"
+    (tmp_path / "agent.toml").write_text(
+        f"[[camera]]\nname = 'hall'\nsource = '{clip}'\n[[camera]]\nname = 'door'\nsource = '{clip}'\n"
+        "[mqtt]\nkeepalive_s = 60\n[decide]\nmin_evidence_s = 0.1\n"
+    )
+    orders = Orders(agent, tmp_path / "agent.toml", make_predictor=lambda config: agent.parts.predictor)
+    ok, said = orders.carry_out(order("reload"))
+    assert ok
+    assert "restart for changes in mqtt" in said
+    assert list(agent.parts.lanes) == ["hall", "door"]
+    assert agent.run()["people"]["with_mask"] == 2
