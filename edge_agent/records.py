@@ -168,7 +168,8 @@ class Event:
 class Detector(Protocol):
     """Image to faces. Adapters: the project's own TFLite detector, YuNet, Haar."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def detect(self, bgr: U8) -> list[Face]:
         """Faces in a uint8 BGR picture (height, width, 3), best score first, boxes in its pixels."""
