@@ -83,11 +83,18 @@ class Predictions:
     def _look(self, data: bytes, name: str) -> Answer:
         started = time.perf_counter()
         picture = decode(data, self._config.max_image_pixels)
-        if self._predictor is None:
-            assert self._make is not None
-            self._predictor = self._make()
+        self._open()
         try:
             result = self._predictor.predict(picture, name)
         except MaskwatchError as error:
             raise Problem(422, str(error), "send another picture") from error
         return Answer(result.to_json(), time.perf_counter() - started)
+
+    def _open(self) -> None:
+        if self._predictor is not None:
+            return
+        assert self._make is not None
+        try:
+            self._predictor = self._make()
+        except MaskwatchError as error:
+            raise Problem(503, f"the models cannot be opened: {error}", "see the agent's log and its /health") from error

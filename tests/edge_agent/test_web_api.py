@@ -53,7 +53,9 @@ def test_ready_waits_for_the_first_frame():
 
 
 def test_metrics_model_and_stats_pass_through():
-    sources = WebSources(metrics=lambda: b"maskwatch_frames_total 3\n", model_info=lambda: {"classifier": {"name": "m"}})
+    sources = WebSources(
+        metrics=lambda: b"maskwatch_frames_total 3\n", model_info=lambda: {"classifier": {"name": "m"}}
+    )
     with running(sources=sources) as on:
         on.state.note_stats({"frames": 3})
         assert on.client.get("/metrics").text == "maskwatch_frames_total 3\n"
@@ -117,7 +119,9 @@ def test_two_who_ask_at_once_do_not_count_a_visit_twice():
         assert len(on.client.get("/events").json()["events"]) == 6
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=501", "type=old", "since=yesterday", "since=2026-01-01T00:00:00", "x=1"])
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=501", "type=old", "since=yesterday", "since=2026-01-01T00:00:00", "x=1"]
+)
 def test_a_wrong_parameter_is_named(query):
     with running() as on:
         answer = on.client.get(f"/events?{query}")
@@ -200,6 +204,9 @@ def test_a_stream_that_was_cut_goes_on_where_it_was():
     state = WebState(LABELS)
     for number in (1, 2, 3):
         state.note_event(visit(number, "with_mask", at(1)))
-    with running(state=state) as on, on.client.stream("GET", "/events/stream", headers={"last-event-id": "1"}) as answer:
+    with (
+        running(state=state) as on,
+        on.client.stream("GET", "/events/stream", headers={"last-event-id": "1"}) as answer,
+    ):
         got = events_of(answer, 3)
     assert [body["id"] for kind, body in got if kind == "visit"] == ["visit-2", "visit-3"]

@@ -87,7 +87,9 @@ def running(
         server.stop()
 
 
-def picture(width: int = 320, height: int = 240, face: tuple[int, int, int, int] | None = (100, 60, 80, 90)) -> np.ndarray:
+def picture(
+    width: int = 320, height: int = 240, face: tuple[int, int, int, int] | None = (100, 60, 80, 90)
+) -> np.ndarray:
     """Dark, with a bright rectangle where a face is meant."""
     out = np.full((height, width, 3), 30, np.uint8)
     if face:
