@@ -62,7 +62,7 @@ class Agent:
         self._clock = clock or SystemClock()
         self._rota = Rota([lane.source for lane in parts.lanes.values()])
         self._stop = threading.Event()
-        self._watch = Stopwatch(on_sample=parts.metrics.stage)
+        self.watch = Stopwatch(on_sample=parts.metrics.stage)
         self._started_s = self._clock.monotonic()
         self._housekeeping_due_s = self._started_s
         self._ended_visits: Counter[str] = Counter()
@@ -95,7 +95,7 @@ class Agent:
         started_s = time.perf_counter()
         found = self._rota.next(0.0)
         if found is not None:
-            self._watch.add("decode", time.perf_counter() - started_s)
+            self.watch.add("decode", time.perf_counter() - started_s)
         else:
             found = self._rota.next(WAIT_S)
         if found is not None:
@@ -111,30 +111,30 @@ class Agent:
         """A frame's way: motion, detect, crop, classify, track, decide, record, report."""
         started_s = time.perf_counter()
         lane.follow_resolution(frame)
-        with self._watch.stage("motion"):
+        with self.watch.stage("motion"):
             moved = lane.gate.moved(frame)
         if lane.gate.cut:
             lane.tracker.clear()
         readings = self._read(lane, frame) if moved else None
-        with self._watch.stage("track"):
+        with self.watch.stage("track"):
             tracks = lane.tracker.update(frame.at_s, readings)
-        with self._watch.stage("decide"):
+        with self.watch.stage("decide"):
             events = lane.decider.update(frame.at_s, frame.utc_s, tracks, lane.size_px)
             verdicts = lane.decider.verdicts()
-        with self._watch.stage("record"):
+        with self.watch.stage("record"):
             self.parts.recorder.offer(frame, verdicts, events)
-        with self._watch.stage("report"):
+        with self.watch.stage("report"):
             self._report(events)
             lane.show(frame, verdicts, readings)
             self.parts.web.show(lane.view)
         self._note_frame(lane, frame, "processed" if moved else "still")
-        self._watch.add("frame", time.perf_counter() - started_s)
+        self.watch.add("frame", time.perf_counter() - started_s)
         self.on_progress(lane)
 
     def _read(self, lane: Lane, frame: Frame) -> list[Reading]:
         readings, latency_ms = self.parts.predictor.read(frame.bgr)
         for stage, milliseconds in latency_ms.items():
-            self._watch.add(stage, milliseconds / 1e3)
+            self.watch.add(stage, milliseconds / 1e3)
         self._faces += len(readings)
         self.parts.metrics.faces.labels(lane.name).inc(len(readings))
         return readings
@@ -216,7 +216,7 @@ class Agent:
             "cannot_tell": visits[CANNOT_TELL],
             "frames": self._frames,
             "fps": round(self._frames / elapsed_s, 2),
-            "latency_ms": self._watch.percentiles_ms(),
+            "latency_ms": self.watch.percentiles_ms(),
             "saved": self.parts.recorder.saved,
             "faces": self._faces,
             "elapsed_s": round(elapsed_s, 3),

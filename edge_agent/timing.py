@@ -13,7 +13,7 @@ KEPT_SAMPLES = 2000
 class Stopwatch:
     """Times named stages. Percentiles are of the last `KEPT_SAMPLES` of each, in milliseconds.
 
-    on_sample: told of each (stage, seconds), for a histogram elsewhere.
+    on_sample: told of each (stage, seconds), for a histogram elsewhere. total_s: seconds of each stage since the start.
     """
 
     def __init__(
@@ -24,6 +24,7 @@ class Stopwatch:
         self._clock = clock
         self._on_sample = on_sample
         self._samples: dict[str, deque[float]] = {}
+        self.total_s: dict[str, float] = {}
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -35,11 +36,12 @@ class Stopwatch:
     def add(self, name: str, seconds: float) -> None:
         """Keep a time that was measured elsewhere."""
         self._samples.setdefault(name, deque(maxlen=KEPT_SAMPLES)).append(seconds)
+        self.total_s[name] = self.total_s.get(name, 0.0) + seconds
         self._on_sample(name, seconds)
 
     def percentiles_ms(self) -> dict[str, dict[str, float]]:
         """p50 and p95 of each stage, in the order in which stages were first timed (nearest rank)."""
-        return {name: _percentiles_ms(sorted(list(samples))) for name, samples in self._samples.items()}
+        return {name: _percentiles_ms(sorted(samples)) for name, samples in self._samples.items()}
 
 
 def _percentiles_ms(ordered: list[float]) -> dict[str, float]:
