@@ -23,7 +23,7 @@ from edge_agent.model_file.manifest import (
     Metric,
 )
 from edge_agent.model_file.model import ModelFile, load, pack, read
-from edge_agent.model_file.proof import open_model, prove
+from edge_agent.model_file.proof import Proof, measure, open_model, prove
 
 __all__ = [
     "LARGEST_ZIP_BYTES",
@@ -36,7 +36,9 @@ __all__ = [
     "Manifest",
     "Metric",
     "ModelFile",
+    "Proof",
     "load",
+    "measure",
     "open_model",
     "pack",
     "prove",

@@ -1,0 +1,135 @@
+"""`python -m export`: a trained Keras model becomes .tflite files that prove themselves."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge_agent.errors import MaskwatchError, UsageError
+from export.source import Source, resolve
+
+DATA = Path(__file__).resolve().parents[1] / "train" / "configs" / "shared.dataset.toml"
+VARIANTS = ("float32", "float16", "dynamic", "int8")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Export; 0 when every variant passed, 1 when a gate refused one."""
+    args = _parser().parse_args(argv)
+    try:
+        return _export(args)
+    except MaskwatchError as error:
+        print(f"export: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m export", description=__doc__)
+    parser.add_argument("model", help="a run folder, a .keras file, an MLflow run id, or models:/NAME@ALIAS")
+    parser.add_argument(
+        "--variant", default="int8", help="float32, float16, dynamic, int8, several with commas, or all"
+    )
+    parser.add_argument("--data", type=Path, default=DATA, help="dataset file for calibration and gates")
+    parser.add_argument("--out", type=Path, help="folder for the files (default: export/ beside the model)")
+    parser.add_argument(
+        "--name", help="name in the manifest and of the files (default: maskwatch-classifier or -detector)"
+    )
+    parser.add_argument("--version", default="1.0.0", help="version in the manifest")
+    parser.add_argument(
+        "--labels", help="the model's labels, in order, with commas; for a .keras file without model.json"
+    )
+    parser.add_argument("--crop-margin", type=float, help="share added around a face; for one without model.json")
+    parser.add_argument("--temperature", type=float, help="divides log-probabilities; instead of model.json's")
+    parser.add_argument("--size", help="input size of a detector that takes any, WIDTHxHEIGHT")
+    parser.add_argument("--recipe", default="auto", help="ranges for int8: plain, clipped, float-head, or auto")
+    parser.add_argument("--calibration-per-class", type=int, default=120, help="faces of each class for the quantiser")
+    parser.add_argument("--gate-crops", type=int, default=1200, help="at most so many faces for the gates")
+    parser.add_argument("--claim", help="runtimes to prove, with commas (default: litert,tflite-runtime)")
+    parser.add_argument("--release", type=Path, help="where to put the file when it passed; for one variant")
+    parser.add_argument("--no-mlflow", action="store_true", help="log nothing back to the run")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    return parser
+
+
+def _export(args: argparse.Namespace) -> int:
+    variants = VARIANTS if args.variant == "all" else tuple(args.variant.split(","))
+    strange = [variant for variant in variants if variant not in VARIANTS]
+    if strange:
+        raise UsageError(f"--variant is {strange[0]!r}; give some of {', '.join(VARIANTS)}, or all")
+    if args.release and len(variants) != 1:
+        raise UsageError("--release takes one variant; give --variant with one name")
+    _one_thread()
+    labels = tuple(args.labels.split(",")) if args.labels else None
+    overrides = {"labels": labels, "crop_margin": args.crop_margin, "temperature": args.temperature}
+    source = resolve(args.model, overrides)
+    order = _order(args, source, variants)
+
+    from export.pipeline import export
+    from export.report import whole
+    from train.data import load
+
+    reports = export(source, load(args.data), order, _say)
+    text = whole(order.name, order.version, source.keras_file.name, reports)
+    order.folder.mkdir(parents=True, exist_ok=True)
+    (order.folder / "export.md").write_text(text, "utf-8")
+    record = {"name": order.name, "version": order.version, "variants": [report.to_json() for report in reports]}
+    (order.folder / "export.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+    print(json.dumps(record) if args.json else text)
+    if source.run_id and not args.no_mlflow:
+        from export.tracking import log_back
+
+        log_back(source, order.folder, reports, _say)
+    passed = all(report.passed for report in reports)
+    if args.release and passed:
+        shutil.copyfile(order.folder / reports[0].written, args.release)
+        _say(f"released as {args.release}")
+    return 0 if passed else 1
+
+
+def _order(args: argparse.Namespace, source: Source, variants: tuple[str, ...]) -> Order:  # type: ignore[name-defined]  # noqa: F821
+    from export.pipeline import Order
+    from export.quantise import RECIPES
+    from export.runtimes import RUNTIMES, pythons
+
+    if args.recipe not in ("auto", *RECIPES):
+        raise UsageError(f"--recipe is {args.recipe!r}; give one of auto, {', '.join(RECIPES)}")
+    claimed = tuple(args.claim.split(",")) if args.claim else RUNTIMES
+    size = None
+    if args.size:
+        width, _, height = args.size.partition("x")
+        if not (width.isdigit() and height.isdigit()):
+            raise UsageError(f"--size is {args.size!r}; give WIDTHxHEIGHT, as in 320x192")
+        size = int(width), int(height)
+    return Order(
+        name=args.name or f"maskwatch-{source.kind}",
+        version=args.version,
+        variants=variants,
+        recipe=args.recipe,
+        folder=args.out or source.keras_file.parent / "export",
+        calibration_per_class=args.calibration_per_class,
+        gate_crops=args.gate_crops,
+        claimed=pythons(claimed),
+        size=size,
+    )
+
+
+def _one_thread() -> None:
+    """Before TensorFlow is imported: one thread gives the same sums each time, and leaves the machine to others."""
+    for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        os.environ.setdefault(name, "1")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+
+def _say(line: str) -> None:
+    print(f"export: {line}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,174 @@
+"""From a converted flatbuffer to a whole model file: golden inputs, manifest, tolerances that were measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from edge_agent.errors import ModelError
+from edge_agent.model_file import (
+    Calibration,
+    ClassifierPart,
+    DetectorPart,
+    Golden,
+    GoldenPart,
+    InputPart,
+    Manifest,
+    Metric,
+    pack,
+)
+from edge_agent.records import F32
+from edge_agent.runtime import Runtime
+from export.convert import Converted
+from export.golden import Power, choose, powers
+from export.runtimes import Trial
+from export.source import Source
+
+WIDEST = GoldenPart(count=8, largest_difference=0.15, mean_difference=0.03)
+SLACK = 3.0  # devices that were not measured round differently too
+LEAST_LARGEST, LEAST_MEAN = 0.01, 0.0005
+MINIMUM_AGENT = "0.1.0"
+THRESHOLD = 0.6
+Quantisation = Literal["float32", "float16", "dynamic", "int8"]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A model file in the making; `bytes` packs it."""
+
+    flatbuffer: bytes
+    manifest: Manifest
+    golden: Golden
+
+    @property
+    def bytes(self) -> bytes:
+        return pack(self.flatbuffer, self.manifest, self.golden)
+
+    def proven(self, trials: Sequence[Trial]) -> Draft:
+        """With the runtimes it was proven in, and no more tolerance than they needed."""
+        part = tolerances(len(self.golden.small), trials)
+        ran = {(t.runtime, t.version) for t in trials if t.passed}
+        lines = tuple(f"{name} {version}, with and without XNNPACK, 1 and 2 threads" for name, version in sorted(ran))
+        return Draft(self.flatbuffer, self.manifest.model_copy(update={"golden": part, "runtimes": lines}), self.golden)
+
+    def measured(self, metrics: Sequence[Metric]) -> Draft:
+        """With figures."""
+        return Draft(
+            self.flatbuffer,
+            self.manifest.model_copy(update={"metrics": (*self.manifest.metrics, *metrics)}),
+            self.golden,
+        )
+
+
+def tolerances(count: int, trials: Sequence[Trial]) -> GoldenPart:
+    """What golden outputs may be off: the most that was measured over runtimes, with slack."""
+    largest = max([trial.largest for trial in trials if trial.passed], default=0.0) * SLACK
+    mean = max([trial.mean for trial in trials if trial.passed], default=0.0) * SLACK
+    return GoldenPart(
+        count=count,
+        largest_difference=min(WIDEST.largest_difference, max(LEAST_LARGEST, round(largest, 4))),
+        mean_difference=min(WIDEST.mean_difference, max(LEAST_MEAN, round(mean, 5))),
+    )
+
+
+def blind_to(draft: Draft, runtime: Runtime) -> list[Power]:
+    """Faults that the golden inputs would let pass; none, or the model is not released."""
+    part, size = draft.manifest.golden, draft.manifest.input
+    found = powers(draft.golden, runtime.run, size.width_px, size.height_px)
+    return [p for p in found if p.apart.largest <= part.largest_difference and p.apart.mean <= part.mean_difference]
+
+
+def draft(
+    source: Source, converted: Converted, runtime: Runtime, name: str, version: str, detail: dict[str, Any]
+) -> Draft:
+    """A model file with golden inputs chosen for this network; its tolerance is still the widest.
+
+    detail: parameters, calibration_crops, calibration_data, maps (of a detector, in the order of the outputs).
+    """
+    _, height, width, _ = runtime.inputs[0].shape
+    labels = source.labels
+
+    def run(picture: Any) -> list[F32]:
+        return runtime.run(picture)
+
+    golden = choose(source.kind, run, width, height, labels)
+    record = source.record
+    manifest = Manifest(
+        name=name,
+        version=version,
+        kind=cast(Literal["classifier", "detector"], source.kind),
+        labels=labels,
+        architecture=_word(record),
+        parameters=int(record.get("parameters") or detail["parameters"]),
+        trained_at=source.trained_at,
+        epochs=int(record.get("epochs") or 0),
+        input=InputPart(
+            width_px=width, height_px=height, normalisation=str(record.get("normalisation", "x / 127.5 - 1"))
+        ),
+        quantisation=cast(Quantisation, converted.variant),
+        quantisation_detail=_quantisation(converted),
+        calibration=Calibration(
+            temperature=float(record.get("temperature") or 1.0),
+            crops=detail["calibration_crops"],
+            data=detail["calibration_data"],
+        ),
+        classifier=_classifier(source) if source.kind == "classifier" else None,
+        detector=_detector(record, detail["maps"]) if source.kind == "detector" else None,
+        golden=WIDEST.model_copy(update={"count": len(golden.small)}),
+        mlflow_run_id=source.run_id,
+        tools=detail["tools"],
+        minimum_agent_version=MINIMUM_AGENT,
+        flatbuffer_sha256="0" * 64,
+        flatbuffer_bytes=len(converted.flatbuffer),
+    )
+    return Draft(converted.flatbuffer, manifest, golden)
+
+
+def write(path: Path, content: bytes) -> None:
+    """Whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f".{path.name}.half")
+    half.write_bytes(content)
+    half.replace(path)
+
+
+def _word(record: dict[str, Any]) -> str:
+    name = str(record.get("architecture") or "unknown")
+    alpha = record.get("alpha")
+    text = f"{name}-{alpha}" if alpha is not None and str(alpha) not in name else name
+    return "".join(c if c.isascii() and (c.isalnum() or c in "._+-") else "-" for c in text)[:80]
+
+
+def _quantisation(converted: Converted) -> str:
+    return {
+        "float32": "weights and activations in float32",
+        "float16": "weights in float16, activations in float32",
+        "dynamic": "weights in int8, activations in float32",
+        "int8": f"weights in int8 per channel, activations in int8, ranges: {converted.recipe}",
+    }[converted.variant]
+
+
+def _classifier(source: Source) -> ClassifierPart:
+    record = source.record
+    if record.get("crop_margin") is None:
+        raise ModelError(f"{source.keras_file} comes without a crop margin; give --crop-margin, as it was trained")
+    given = record.get("thresholds")
+    if isinstance(given, int | float):
+        given = dict.fromkeys(source.labels, float(given))
+    table = {label: float((given or {}).get(label, THRESHOLD)) for label in source.labels}
+    return ClassifierPart(crop_margin=float(record["crop_margin"]), thresholds=table)
+
+
+def _detector(record: dict[str, Any], maps: tuple[str, ...]) -> DetectorPart:
+    missing = [key for key in ("decode", "strides", "score_threshold", "nms_iou") if key not in record]
+    if missing:
+        raise ModelError(f"the detector's model.json lacks {', '.join(missing)}; train.detector writes them")
+    return DetectorPart(
+        decode=record["decode"],
+        strides=tuple(record["strides"]),
+        maps=maps,
+        score_threshold=float(record["score_threshold"]),
+        nms_iou=float(record["nms_iou"]),
+    )

@@ -1,0 +1,203 @@
+"""One model through conversion, contract, runtimes and gates; a variant that fails gets no release name."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_agent.classify import calibrated
+from edge_agent.errors import UsageError
+from edge_agent.model_file import Metric, read
+from edge_agent.records import F32, U8
+from edge_agent.runtime import Runtime, check_input, open_runtime
+from export import convert, gates
+from export.build import Draft, blind_to, draft, write
+from export.faces import Faces, calibration_faces, gate_faces
+from export.gates import Outcome
+from export.operators import operators
+from export.report import VariantReport
+from export.runtimes import Trial, trials
+from export.source import Source
+from train.data import Dataset
+
+Say = Callable[[str], None]
+FEWEST_GATE_CROPS = 500
+TOOLS = ("tensorflow", "keras", "numpy", "ai-edge-litert")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is wanted of an export."""
+
+    name: str
+    version: str
+    variants: tuple[str, ...]
+    recipe: str
+    folder: Path
+    calibration_per_class: int
+    gate_crops: int
+    claimed: dict[str, Path]
+    size: tuple[int, int] | None = None
+
+
+def export(source: Source, dataset: Dataset, order: Order, say: Say) -> list[VariantReport]:
+    """Every variant wanted, one after another."""
+    if source.kind == "detector":
+        from export.detector import export_detector
+
+        return export_detector(source, dataset, order, say)
+    model = convert.load_keras(source.keras_file)
+    width, height = convert.input_size(model)
+    _fits(source, dataset, model, width, height)
+    margin = float(source.record.get("crop_margin") or 0.0)
+    say(f"cutting calibration and gate faces at {width} px")
+    calibration = calibration_faces(dataset, width, margin, order.calibration_per_class)
+    faces = gate_faces(dataset, width, margin, order.gate_crops)
+    say(f"asking Keras about {len(faces)} gate faces")
+    temperature = float(source.record.get("temperature") or 1.0)
+    keras = calibrated(convert.predict(model, faces.pictures)[0], temperature)
+    judge = _Judge(source, order, faces, keras, temperature, say)
+    return [_variant(judge, model, variant, calibration) for variant in order.variants]
+
+
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    source: Source
+    order: Order
+    faces: Faces
+    keras: F32
+    temperature: float
+    say: Say
+
+    def outcome(self, runtime: Runtime, variant: str) -> Outcome:
+        raw = np.concatenate([runtime.run(self.faces.pictures[i : i + 1])[0] for i in range(len(self.faces))])
+        return gates.compare(self.keras, calibrated(raw, self.temperature), self.faces, self.source.labels, variant)
+
+
+def _variant(judge: _Judge, model: Any, variant: str, calibration: Faces) -> VariantReport:
+    """Convert, and where plain int8 fails its gates go on to the next recipe."""
+    recipes = _recipes(judge.order.recipe) if variant == "int8" else ("plain",)
+    for last, recipe in [(i == len(recipes) - 1, name) for i, name in enumerate(recipes)]:
+        judge.say(f"{variant}: converting ({recipe})")
+        converted = convert.convert(model, variant, calibration.pictures, recipe)
+        runtime = open_runtime(converted.flatbuffer)
+        width, height = convert.input_size(model)
+        check_input(runtime, width, height)
+        judge.say(f"{variant}: running {len(judge.faces)} gate faces")
+        outcome = judge.outcome(runtime, variant)
+        if outcome.passed or last:
+            break
+        judge.say(f"{variant}: {recipe} ranges fail a gate; trying the next recipe")
+    details = {
+        "parameters": model.count_params(),
+        "calibration_crops": len(calibration) if variant == "int8" else 0,
+        "calibration_data": "class-balanced faces of the training split" if variant == "int8" else "",
+        "maps": (),
+        "tools": tools(),
+    }
+    judge.say(f"{variant}: choosing golden inputs")
+    made = draft(judge.source, converted, runtime, judge.order.name, judge.order.version, details)
+    made = made.measured(metrics(judge.source, outcome, len(judge.faces)))
+    return finish(made, runtime, outcome, judge.order, converted.recipe, judge.say)
+
+
+def finish(made: Draft, runtime: Runtime, outcome: Outcome, order: Order, recipe: str, say: Say) -> VariantReport:
+    """Prove it in the runtimes it claims, set tolerances, and write it: under its release name, or as refused."""
+    variant = made.manifest.quantisation
+    release = order.folder / f"{order.name}-{variant}.tflite"
+    candidate = order.folder / f"{order.name}-{variant}.tflite.candidate"
+    write(candidate, made.bytes)
+    say(f"{variant}: proving it in {', '.join(order.claimed)}")
+    tried = trials(candidate, order.claimed)
+    made = made.proven(tried)
+    blind = blind_to(made, runtime)
+    faults = tuple(dict.fromkeys(_faults(tried, blind)))
+    content = made.bytes
+    read(content, release)  # what cannot be read back is not written
+    passed = outcome.passed and not faults
+    target = release if passed else order.folder / f"{release.name}.refused"
+    write(target, content)
+    candidate.unlink()
+    if not passed:
+        release.unlink(missing_ok=True)
+    say(f"{variant}: {'passed' if passed else 'REFUSED'}, {target}")
+    return VariantReport(
+        variant=variant,
+        recipe=recipe,
+        flatbuffer_bytes=len(made.flatbuffer),
+        file_bytes=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+        outcome=outcome,
+        trials=tuple(tried),
+        blind=tuple(blind),
+        operators=operators(made.flatbuffer),
+        faults=faults,
+        written=target.name,
+    )
+
+
+def _faults(tried: list[Trial], blind: list[Any]) -> list[str]:
+    faults = [f"{trial.runtime} is claimed and does not run it: {trial.fault}" for trial in tried if not trial.passed]
+    return faults + [
+        f"its golden inputs would not notice: {power.fault} (differs by {power.apart.largest:.4f} at most, "
+        f"{power.apart.mean:.5f} on average)"
+        for power in blind
+    ]
+
+
+def metrics(source: Source, outcome: Outcome, count: int) -> list[Metric]:
+    """The figures for the manifest: of training's record, as far as they are numbers, and of the gates."""
+    found: list[Metric] = []
+    for name, value in sorted((source.record.get("metrics") or {}).items()):
+        table = value if isinstance(value, dict) else {"": value}
+        for key, number in sorted(table.items()):
+            if isinstance(number, int | float) and np.isfinite(number):
+                full = "".join(c if c.isalnum() or c in "._-" else "_" for c in f"{name}.{key}".strip("."))[:80]
+                found.append(Metric(name=full, value=float(number), data="training's own report", n=0))
+    data = "validation and test faces of the gates"
+    found = found[:150]
+    for key in ("accuracy", "macro_f1", "ece"):
+        if key in outcome.figures:
+            found.append(Metric(name=key, value=round(outcome.figures[key], 6), data=data, n=count))
+    return found
+
+
+def tools() -> dict[str, str]:
+    """What made the file."""
+    versions = {name: importlib.metadata.version(name) for name in TOOLS}
+    return versions | {"python": ".".join(map(str, sys.version_info[:3]))}
+
+
+def _recipes(wanted: str) -> tuple[str, ...]:
+    from export.quantise import RECIPES
+
+    return RECIPES if wanted == "auto" else (wanted,)
+
+
+def _fits(source: Source, dataset: Dataset, model: Any, width: int, height: int) -> None:
+    """Cheap checks before dear work."""
+    labels = source.labels
+    outputs = [tuple(output.shape) for output in model.outputs]
+    if width != height:
+        raise UsageError(f"{source.keras_file} takes {width} x {height} px; a classifier's input has to be square")
+    if outputs != [(None, len(labels))]:
+        raise UsageError(
+            f"{source.keras_file} gives {outputs} for {len(labels)} labels; give --labels as it was trained"
+        )
+    if labels != dataset.labels:
+        raise UsageError(
+            f"{source.keras_file} has the labels {', '.join(labels)}, the data set {', '.join(dataset.labels)}; "
+            "give --data with the model's labels, in the same order"
+        )
+
+
+def as_uint8(pictures: Any) -> U8:
+    """Pictures as the network takes them."""
+    return np.asarray(pictures, np.uint8)

@@ -1,0 +1,132 @@
+"""Where a trained model comes from: a run folder, a Keras file, an MLflow run, or a registered model."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from edge_agent.errors import ModelError, NotFoundError, UsageError
+
+MODEL_NAME, RECORD_NAME = "model.keras", "model.json"
+_RUN_ID = re.compile(r"^[0-9a-f]{32}$")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A trained Keras model on disk, and what its training recorded of it (`model.json`).
+
+    run_id: the MLflow run that figures are logged back to; empty where there is none.
+    """
+
+    keras_file: Path
+    record: dict[str, Any] = field(default_factory=dict)
+    run_id: str = ""
+
+    @property
+    def kind(self) -> str:
+        return str(self.record.get("kind", "classifier"))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        labels = self.record.get("labels")
+        if not labels:
+            raise UsageError(f"{self.keras_file} comes without {RECORD_NAME} and labels; give --labels a,b,c")
+        return tuple(str(label) for label in labels)
+
+    @property
+    def trained_at(self) -> datetime:
+        """Aware; a record without it gets the time of the file."""
+        text = self.record.get("trained_at")
+        if text is None:
+            return datetime.fromtimestamp(int(self.keras_file.stat().st_mtime), UTC)
+        moment = datetime.fromisoformat(str(text).replace("Z", "+00:00"))
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def resolve(given: str, overrides: dict[str, Any] | None = None) -> Source:
+    """The model that a command line names: a folder, a .keras file, an MLflow run id, or models:/NAME@ALIAS.
+
+    overrides: entries of the record that the command line gives. Raises NotFoundError, UsageError or ModelError.
+    """
+    path = Path(given)
+    if given.startswith(("models:/", "runs:/")):
+        source = _from_mlflow(given)
+    elif path.is_dir():
+        source = _from_folder(path)
+    elif path.is_file():
+        if path.suffix not in (".keras", ".h5"):
+            raise UsageError(
+                f"{given} is no Keras model; give a .keras file, a run folder, a run id or models:/NAME@ALIAS"
+            )
+        source = Source(path, _record(path.parent / RECORD_NAME) if path.name == MODEL_NAME else {})
+    elif _RUN_ID.match(given):
+        source = _from_mlflow(given)
+    else:
+        raise NotFoundError(
+            f"{given} is not there; give a run folder, a .keras file, an MLflow run id or models:/NAME@ALIAS"
+        )
+    record = source.record | {key: value for key, value in (overrides or {}).items() if value is not None}
+    return Source(source.keras_file, record, source.run_id or str(record.get("mlflow_run_id") or ""))
+
+
+def _from_folder(folder: Path) -> Source:
+    model = folder / MODEL_NAME
+    if not model.is_file():
+        raise NotFoundError(f"{folder} holds no {MODEL_NAME}; give the folder of a finished run")
+    return Source(model, _record(folder / RECORD_NAME))
+
+
+def _record(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        record = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ModelError(f"{path} is not JSON: {error}; train writes it beside {MODEL_NAME}") from None
+    if not isinstance(record, dict):
+        raise ModelError(f"{path} is no table of what was trained; train writes it beside {MODEL_NAME}")
+    return record
+
+
+def _from_mlflow(given: str) -> Source:
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    client = mlflow.MlflowClient()
+    try:
+        run_id = _run_id(client, given)
+        folder = Path(_download(client, run_id))
+    except MlflowException as error:
+        raise NotFoundError(f"MLflow at {mlflow.get_tracking_uri()} has no {given}: {_short(error)}") from None
+    return Source(folder / MODEL_NAME, _record(folder / RECORD_NAME), run_id)
+
+
+def _run_id(client: Any, given: str) -> str:
+    """The run behind a run id, runs:/ID or models:/NAME@ALIAS, models:/NAME/VERSION."""
+    if not given.startswith("models:/"):
+        return given.removeprefix("runs:/").split("/")[0]
+    name = given.removeprefix("models:/")
+    if "@" in name:
+        version = client.get_model_version_by_alias(*name.rsplit("@", 1))
+    elif "/" in name:
+        version = client.get_model_version(*name.rsplit("/", 1))
+    else:
+        raise UsageError(f"{given} names no version; give models:/{name}@ALIAS or models:/{name}/VERSION")
+    return str(version.run_id)
+
+
+def _download(client: Any, run_id: str) -> str:
+    """The folder of the run's artifacts that holds model.keras, downloaded where it is not local."""
+    for folder in ("", "model", "export", "artifacts"):
+        names = [item.path.rsplit("/", 1)[-1] for item in client.list_artifacts(run_id, folder or None)]
+        if MODEL_NAME in names:
+            return str(client.download_artifacts(run_id, folder))
+    raise NotFoundError(f"MLflow run {run_id} has no artifact {MODEL_NAME}; is it a finished training run?")
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

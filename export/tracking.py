@@ -1,0 +1,35 @@
+"""Logging an export back to the MLflow run that trained the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from export.report import VariantReport
+from export.source import Source
+
+
+def log_back(source: Source, folder: Path, reports: list[VariantReport], say: Callable[[str], None]) -> None:
+    """Files, report and figures onto the run. A run that MLflow does not know is said, and nothing fails."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    client = mlflow.MlflowClient()
+    try:
+        client.get_run(source.run_id)
+    except MlflowException:
+        say(f"MLflow at {mlflow.get_tracking_uri()} has no run {source.run_id}; nothing was logged back")
+        return
+    for name in ("export.md", "export.json", *(report.written for report in reports)):
+        client.log_artifact(source.run_id, str(folder / name), "export")
+    for report in reports:
+        for key, value in figures(report).items():
+            client.log_metric(source.run_id, f"export.{report.variant}.{key}", value)
+    say(f"logged back to the MLflow run {source.run_id}")
+
+
+def figures(report: VariantReport) -> dict[str, float]:
+    """The figures of one variant, by MLflow's rules for names."""
+    gates = {gate.name.split(" (")[0].replace(" ", "_").replace("-", "_"): gate.figure for gate in report.outcome.gates}
+    sizes = {"flatbuffer_bytes": float(report.flatbuffer_bytes), "passed": float(report.passed)}
+    return gates | report.outcome.figures | sizes
