@@ -97,4 +97,4 @@ class Predictions:
         try:
             self._predictor = self._make()
         except MaskwatchError as error:
-            raise Problem(503, f"the models cannot be opened: {error}", "see the agent's log and its /health") from error
+            raise Problem(503, f"the models cannot be opened: {error}", "see the agent's log") from error

@@ -7,10 +7,10 @@ import time
 from datetime import UTC, datetime
 
 import pytest
-from web_support import LABELS, running, view, visit
 
 from edge_agent.health import HealthReport
 from edge_agent.web import WebSources, WebState
+from web_support import LABELS, running, view, visit
 
 
 def at(seconds_ago: float) -> str:

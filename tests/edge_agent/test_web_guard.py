@@ -6,11 +6,11 @@ import logging
 
 import httpx
 import pytest
-from web_support import encoded, picture, running
 
 from edge_agent.config import HttpConfig
 from edge_agent.errors import ConfigError
 from edge_agent.web import WebServer, WebSources, WebState
+from web_support import encoded, picture, running
 
 TOKEN = "correct-horse-battery-staple"
 

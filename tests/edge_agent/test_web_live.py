@@ -1,4 +1,4 @@
-"""The live picture: one encoding for all, the newest for each, nothing that privacy forbids, and an end within a second."""
+"""The live picture: one encoding for all, the newest for each, nothing that privacy forbids, an end within a second."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import time
 import cv2
 import numpy as np
 import pytest
-from web_support import LABELS, person, picture, playing, running, view
 
 from edge_agent.config import HttpConfig, PrivacyConfig
 from edge_agent.web import WebSources, WebState
 from edge_agent.web.redact import live_redactor
+from web_support import LABELS, person, picture, playing, running, view
 
 
 @pytest.fixture
@@ -85,13 +85,16 @@ def test_nothing_is_encoded_while_nobody_looks(state):
 def test_a_slow_viewer_gets_fewer_pictures_and_never_old_ones(state):
     noise = np.random.default_rng(1).integers(0, 255, (720, 1280, 3), np.uint8)
     config = HttpConfig(port=0, live_max_fps=30, live_max_width_px=1280, live_quality=95)
-    with playing(state, fps=30, bgr=noise), running(config, state=state) as on:
-        with on.client.stream("GET", "/live.mjpg") as answer:
-            viewer = Viewer(answer)
-            first = viewer.one()[0]["frame"]
-            time.sleep(3)  # takes nothing for 90 pictures
-            newest = state.camera().index
-            late = [viewer.one()[0]["frame"] for _ in range(12)]
+    with (
+        playing(state, fps=30, bgr=noise),
+        running(config, state=state) as on,
+        on.client.stream("GET", "/live.mjpg") as answer,
+    ):
+        viewer = Viewer(answer)
+        first = viewer.one()[0]["frame"]
+        time.sleep(3)  # takes nothing for 90 pictures
+        newest = state.camera().index
+        late = [viewer.one()[0]["frame"] for _ in range(12)]
     stale = [frame for frame in late if frame < newest - 15]
     assert newest - first > 60
     assert len(stale) <= 6, "what lay in buffers, and no more"

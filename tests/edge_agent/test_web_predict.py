@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from web_support import BrightFaces, encoded, picture, running
 
 from edge_agent.config import HttpConfig
 from edge_agent.errors import ModelError
 from edge_agent.web import WebSources
 from edge_agent.web.images import decode, picture_size
 from edge_agent.web.problems import Problem
+from web_support import BrightFaces, encoded, picture, running
 
 JPEG = {"content-type": "image/jpeg"}
 
@@ -215,7 +215,12 @@ def test_the_size_in_the_header_is_the_size_of_the_picture(width, height, suffix
 )
 def test_damaged_pictures_are_decoded_or_refused_and_nothing_else(data, at, patch):
     damaged = data[:at] + patch + data[at + len(patch) :]
+    assert outcome(damaged) in {"decoded", 413, 422}
+
+
+def outcome(data: bytes) -> str | int:
     try:
-        assert decode(damaged, 10**6).ndim == 3
+        decode(data, 10**6)
     except Problem as problem:
-        assert problem.status in {413, 422}
+        return problem.status
+    return "decoded"

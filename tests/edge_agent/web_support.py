@@ -119,7 +119,7 @@ def visit(number: int, label: str, at: str, type_: str = "end", camera: str = "d
     return {
         "schema": 1, "at": at, "seq": number, "message_id": f"ab-{number}", "start": "ab", "type": type_,
         "id": f"visit-{number}", "device": "door", "camera": camera, "zone": None, "track": number, "before": None,
-        "after": label, "counted_as": label if type_ == "end" else None, "probabilities": {label: 0.9} if label in LABELS else {},
+        "after": label, "counted_as": label if type_ == "end" else None, "probabilities": dict.fromkeys(LABELS, 0.3),
         "box": [1, 2, 30, 40], "static": False, "frames": 9, "first_seen": at, "last_seen": at, "duration_s": 2.5,
         "boot": "b", "monotonic_s": 1.0, "clock_synchronised": True, **more,
     }  # fmt: skip
