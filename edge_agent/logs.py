@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TextIO
+from urllib.parse import quote
 
 from edge_agent.config import LogConfig
 
@@ -30,8 +31,9 @@ _secrets: set[str] = set()
 
 def hide(secret: str) -> None:
     """Never write this text. Texts shorter than four characters cannot be told from ordinary words."""
-    if len(secret) >= SHORTEST_SECRET:
-        _secrets.add(secret)
+    for part in {secret, secret.partition(":")[2]}:  # user:password, of which the second alone is one too
+        if len(part) >= SHORTEST_SECRET:
+            _secrets.update({part, quote(part, safe="")})
 
 
 def redact(text: str) -> str:

@@ -150,7 +150,7 @@ class Link:
             try:
                 self._connect_and_serve()
                 failure = self._failure or Failure("lost", "the connection broke")
-            except Exception as error:  # noqa: BLE001  (this thread must outlive whatever a broker sends)
+            except Exception as error:  # this thread must outlive whatever a broker sends
                 log.debug("mqtt: the connection ended", exc_info=True)
                 failure = self._failure or explain(error, self._config)
             was_up = self._up

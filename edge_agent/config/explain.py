@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -16,11 +17,16 @@ _URL_ACCOUNT = re.compile(r"(?<=://)[^/@\s]*@")
 
 def explain(error: ValidationError, model: type[BaseModel], data: Any) -> str:
     """All that is wrong, the first few in words, separated by semicolons and spaces."""
-    schema = model.model_json_schema()
+    schema = _schema(model)
     lines = [_line(detail, schema, data) for detail in error.errors(include_url=False)]
     lines = list(dict.fromkeys(lines))
     more = len(lines) - MOST_ERRORS
     return " | ".join(lines[:MOST_ERRORS]) + (f" | and {more} more" if more > 0 else "")
+
+
+@cache
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    return model.model_json_schema()
 
 
 def _line(detail: ErrorDetails, schema: dict[str, Any], data: Any) -> str:
@@ -50,7 +56,11 @@ def dotted(steps: list[int | str]) -> str:
     """mqtt.port, camera[0].source"""
     out = ""
     for step in steps:
-        out += f"[{step}]" if isinstance(step, int) else f".{step}" if out else step
+        if isinstance(step, int):
+            out += f"[{step}]"
+        else:
+            word = step if re.fullmatch(r"[\w-]{1,60}", step) else repr(step[:60])
+            out += f".{word}" if out else word
     return out
 
 

@@ -1,0 +1,78 @@
+"""`edge-agent check-config`: is the configuration fit to run, and what does it come to?
+
+The effective configuration goes to stdout as TOML (or JSON) without secrets; what is wrong goes to stderr in one line,
+with exit status 78. Files that it names are looked at too: secrets, certificates, models.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from edge_agent.config import Config, load, read_secret
+from edge_agent.config.show import effective, to_toml
+from edge_agent.errors import ConfigError, NotFoundError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path", type=Path, nargs="?", metavar="FILE", help="the configuration; default: --config")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration (TOML)")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of TOML")
+    parser.add_argument("--quiet", action="store_true", help="print nothing where all is well")
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 where it is fit to run; ConfigError (78) or NotFoundError (66) else."""
+    config = load(args.path or args.config)
+    for key, path in files_named(config):
+        if not path.exists():
+            raise NotFoundError(f"{key}: there is no file {path}; check the path, or leave the key out")
+    _look_into_secrets(config)
+    for remark in remarks(config):
+        print(f"note: {remark}", file=sys.stderr)
+    if not args.quiet:
+        print(json.dumps(effective(config), indent=2) if args.json else to_toml(effective(config)))
+    return 0
+
+
+def files_named(config: Config) -> Iterator[tuple[str, Path]]:
+    """Every file that the configuration names, with its key."""
+    named = {
+        "detector.model": config.detector.model,
+        "classifier.model": config.classifier.model,
+        "mqtt.tls.ca_file": config.mqtt.tls.ca_file,
+        "mqtt.tls.cert_file": config.mqtt.tls.cert_file,
+    }
+    yield from ((key, path) for key, path in named.items() if path is not None)
+
+
+def remarks(config: Config) -> Iterator[str]:
+    """What is allowed but perhaps not meant."""
+    if not config.camera:
+        yield "no [[camera]] is named: `run` will play the sample clip, or what --source gives"
+    if not config.mqtt.enabled:
+        yield "mqtt.host is not set: nothing is published"
+    elif not config.mqtt.tls.enabled and config.mqtt.username is not None:
+        yield "mqtt.tls.enabled is false: the password crosses the network in the clear"
+    for camera in config.camera:
+        if "@" in camera.source.partition("://")[2].partition("/")[0]:
+            yield f"camera {camera.name}: an account in the address is a secret in this file; use credentials_file"
+
+
+def _look_into_secrets(config: Config) -> None:
+    for index, camera in enumerate(config.camera):
+        if camera.credentials_file is not None:
+            key = f"camera[{index}].credentials_file"
+            if ":" not in read_secret(camera.credentials_file, key):
+                raise ConfigError(f"{key}: {camera.credentials_file} has no colon; write user:password")
+    if config.http.token_file is not None:
+        read_secret(config.http.token_file, "http.token_file")
+    if config.mqtt.password_file is not None:
+        read_secret(config.mqtt.password_file, "mqtt.password_file")
+    if config.mqtt.tls.enabled:
+        from edge_agent.mqtt_client import tls_context
+
+        tls_context(config.mqtt)

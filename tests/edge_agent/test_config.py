@@ -1,0 +1,216 @@
+"""The configuration: what is read, what is refused, and in which words."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge_agent.cli import main
+from edge_agent.config import Config, load, read_secret
+from edge_agent.config.show import effective, fingerprint, to_toml
+from edge_agent.errors import ConfigError, MaskwatchError
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "agent.toml"
+    path.write_text(text)
+    return path
+
+
+def refusal(path: Path | None = None, env: dict[str, str] | None = None, **overrides: object) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(path, env or {}, overrides)
+    assert caught.value.exit_status == 78
+    return str(caught.value)
+
+
+def test_nothing_given_is_a_complete_configuration():
+    config = load(None, {})
+    assert config.mqtt.enabled is False
+    assert config.http.host == "127.0.0.1"
+    assert config.detector.kind == "tflite"
+    assert config.device.name
+
+
+def test_a_file_is_read_and_frozen(tmp_path):
+    config = load(write(tmp_path, '[device]\nname = "door"\n[[camera]]\nname = "hall"\nsource = 0\n'), {})
+    assert (config.device.name, config.camera[0].name, config.camera[0].source) == ("door", "hall", "0")
+    with pytest.raises(ValueError, match="frozen"):
+        config.device.name = "other"
+
+
+def test_an_unknown_key_is_refused_with_a_suggestion(tmp_path):
+    assert "unknown key mqtt.prot; did you mean mqtt.port?" in refusal(write(tmp_path, "[mqtt]\nprot = 1\n"))
+    assert "unknown key camera[0].sorce; did you mean camera[0].source?" in refusal(
+        write(tmp_path, '[[camera]]\nsource = "0"\nsorce = "1"\n')
+    )
+    assert "unknown key zzz; known here:" in refusal(write(tmp_path, "zzz = 1\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[mqtt]\nport = 0", "mqtt.port is 0; give a whole number from 1 to 65535"),
+        ("[mqtt]\nport = 'x'", "mqtt.port is 'x'; give a whole number from 1 to 65535"),
+        ("[detector]\nkind = 'yolo'", "detector.kind is 'yolo'; give one of tflite, yunet, haar"),
+        ("[http]\nenabled = 7", "http.enabled is 7; give true or false"),
+        ("[device]\nname = 'Front Door'", "device.name is 'Front Door'; give a name of a-z, 0-9"),
+        ("[device]\nname = 'a/b'", "give a name of a-z, 0-9"),
+        ("[[camera]]\nname = 'a'", "camera[0].source is missing"),
+        ("camera = 3", "camera is 3; give a list"),
+        ("[http]\nhost = '0.0.0.0'", "others can reach; set token_file"),
+        ("[mqtt]\npassword_file = 'p'", "password_file is set and username is not"),
+        ("[mqtt.tls]\nca_file = 'ca.pem'", "set enabled = true"),
+        ("[mqtt.tls]\nenabled = true\ncert_file = 'c.pem'", "give cert_file and key_file, or neither"),
+        ("[[camera]]\nname='a'\nsource=0\n[[camera]]\nname='a'\nsource=1", "two cameras are called 'a'"),
+        ("[detector]\nscore = 1.5", "detector.score is 1.5; give a number above 0 and below 1"),
+        ("[mqtt\n", "is not TOML"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_key_value_and_remedy(tmp_path, text, words):
+    path = write(tmp_path, text)
+    message = refusal(path)
+    assert words in message
+    assert str(path) in message
+    assert "\n" not in message
+
+
+def test_the_environment_lies_over_the_file_and_overrides_over_both(tmp_path):
+    path = write(tmp_path, '[mqtt]\nhost = "file"\nport = 1\n[[camera]]\nname = "a"\nsource = "0"\n')
+    env = {"MASKWATCH_MQTT__HOST": "env", "MASKWATCH_MQTT__PORT": "2", "MASKWATCH_CAMERA__0__SOURCE": "1", "PATH": "/"}
+    config = load(path, env, {"mqtt": {"port": 3}})
+    assert (config.mqtt.host, config.mqtt.port, config.mqtt.enabled) == ("env", 3, True)
+    assert (config.camera[0].name, config.camera[0].source) == ("a", "1")
+
+
+def test_the_environment_adds_cameras_lists_and_nested_tables():
+    env = {
+        "MASKWATCH_CAMERA__0__SOURCE": "0",
+        "MASKWATCH_CAMERA__1__SOURCE": "1",
+        "MASKWATCH_CAMERA__1__NAME": "back",
+        "MASKWATCH_CAMERA__1__ZONES": '[{name = "door", polygon = [[0, 0], [1, 0], [1, 1]]}]',
+        "MASKWATCH_MQTT__HOMEASSISTANT__ENABLED": "false",
+    }
+    config = load(None, env)
+    assert [camera.name for camera in config.camera] == ["camera", "back"]
+    assert config.camera[1].zones[0].polygon[1] == (1, 0)
+    assert config.mqtt.homeassistant.enabled is False
+
+
+def test_an_unknown_environment_variable_is_refused_as_a_key():
+    assert "unknown key mqtt.hots; did you mean mqtt.host?" in refusal(env={"MASKWATCH_MQTT__HOTS": "x"})
+
+
+def test_a_wrong_address_is_shown_without_its_account():
+    message = refusal(
+        camera=[
+            {"source": "rtsp://admin:planted-secret@cam/1", "name": "A B"},
+            {"source": ["rtsp://u:planted-secret@x"]},
+        ]
+    )
+    assert "planted-secret" not in message
+
+
+def test_secrets_are_found_among_credentials_first_then_beside_the_file(tmp_path):
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    (credentials / "mqtt").write_text("from systemd\n")
+    text = '[mqtt]\nhost = "b"\nusername = "u"\npassword_file = "mqtt"\n[http]\ntoken_file = "token"\n'
+    config = load(write(tmp_path, text), {"CREDENTIALS_DIRECTORY": str(credentials)})
+    assert config.mqtt.password_file == credentials / "mqtt"
+    assert config.http.token_file == tmp_path / "token"
+    assert read_secret(config.mqtt.password_file, "mqtt.password_file") == "from systemd"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"", "is empty"), (b"\xff\xfe", "not UTF-8"), (b"x" * 70_000, "over 65536 bytes")]
+)
+def test_a_secret_that_is_none_is_refused_without_showing_it(tmp_path, content, words):
+    path = tmp_path / "secret"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=words):
+        read_secret(path, "mqtt.password_file")
+    with pytest.raises(ConfigError, match="cannot read"):
+        read_secret(tmp_path / "absent", "mqtt.password_file")
+
+
+def test_a_file_that_is_not_there_or_is_a_folder_is_one_line(tmp_path):
+    assert "cannot read the configuration" in refusal(tmp_path / "absent.toml")
+    assert "cannot read the configuration" in refusal(tmp_path)
+
+
+def test_the_effective_configuration_is_read_back_as_the_same(tmp_path):
+    text = """
+    [device]
+    name = "door"
+    [[camera]]
+    name = "hall"
+    source = "clip \\"one\\".mp4"
+    zones = [{name = "in", polygon = [[0, 0], [0.5, 0], [1, 1]]}]
+    [mqtt]
+    host = "broker"
+    """
+    config = load(write(tmp_path, text), {})
+    again = load(write(tmp_path, to_toml(effective(config))), {})
+    assert again == config
+    assert fingerprint(again) == fingerprint(config)
+
+
+def test_check_config_shows_what_is_in_use_and_no_secret(tmp_path, capsys, monkeypatch):
+    (tmp_path / "pw").write_text("planted-secret")
+    text = (
+        '[mqtt]\nhost = "b"\nusername = "u"\npassword_file = "pw"\n[[camera]]\nsource = "rtsp://a:planted-secret@h/1"\n'
+    )
+    assert main(["check-config", str(write(tmp_path, text))]) == 0
+    shown = capsys.readouterr()
+    assert "planted-secret" not in shown.out + shown.err
+    assert tomllib.loads(shown.out)["camera"][0]["source"] == "rtsp://***@h/1"
+    assert "use credentials_file" in shown.err
+
+
+def test_check_config_ends_with_78_for_a_wrong_one_and_66_for_a_missing_model(tmp_path, capsys):
+    assert main(["check-config", "--config", str(write(tmp_path, "[mqtt]\nport = 0\n"))]) == 78
+    assert main(["check-config", "--config", str(write(tmp_path, '[classifier]\nmodel = "no.tflite"\n'))]) == 66
+    assert "classifier.model: there is no file" in capsys.readouterr().err
+
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
+names = st.sampled_from(
+    ["mqtt", "camera", "http", "host", "port", "tls", "zones", "name", "source", "enabled", "polygon", "stats", "0"]
+) | st.text(max_size=8)
+trees = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=4), max_leaves=12
+)
+
+
+def outcome(path: Path | None = None, env: dict[str, str] | None = None, data: object = None) -> Config | str:
+    try:
+        return load(path, env or {}, data)
+    except MaskwatchError as error:
+        return str(error)
+
+
+def is_a_configuration_or_one_line(found: Config | str) -> bool:
+    return isinstance(found, Config) or (bool(found) and "\n" not in found)
+
+
+@given(st.dictionaries(names, trees, max_size=5))
+@settings(max_examples=150, deadline=None)
+def test_any_tree_of_values_is_a_configuration_or_one_line(data):
+    assert is_a_configuration_or_one_line(outcome(data=data))
+
+
+@given(st.binary(max_size=300))
+@settings(max_examples=60, deadline=None)
+def test_any_bytes_are_a_configuration_or_one_line(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("config") / "agent.toml"
+    path.write_bytes(data)
+    assert is_a_configuration_or_one_line(outcome(path))
+
+
+@given(st.dictionaries(st.text(min_size=1, max_size=30).map(lambda name: "MASKWATCH_" + name), st.text(max_size=20)))
+@settings(max_examples=60, deadline=None)
+def test_any_environment_is_a_configuration_or_one_line(env):
+    assert is_a_configuration_or_one_line(outcome(env=env))
