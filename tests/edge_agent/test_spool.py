@@ -223,7 +223,7 @@ def test_a_page_that_is_overwritten_loses_little_and_is_counted(tmp_path):
 
 
 @given(st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_no_damage_to_the_file_stops_new_events(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("spool")
     spool = opened(folder)
