@@ -44,25 +44,20 @@ export async function showModels() {
   } catch { /* the verdict on top says that the device does not answer */ }
 }
 
-function describe(model) {
-  const metrics = flat(model.metrics ?? {}).filter(([, value]) => typeof value === "number").slice(0, 6);
+// A model without a manifest (Haar, YuNet) has a name alone.
+function describe(about) {
+  const model = { ...about, ...about.manifest };
   return [
     ["name", model.name], ["version", model.version], ["architecture", model.architecture],
-    ["parameters", model.parameters?.toLocaleString()], ["input", inputWords(model)], ["quantisation", model.quantisation],
+    ["parameters", model.parameters?.toLocaleString()], ["quantisation", model.quantisation],
+    ["input", model.input ? `${model.input.width_px} × ${model.input.height_px} ${model.input.colour_order}` : null],
+    ["size", model.flatbuffer_bytes ? bytes(model.flatbuffer_bytes) : null],
     ["trained", model.trained_at ? clock(model.trained_at) : null], ["epochs", model.epochs],
     ["classes", model.labels?.map(nameOf).join(", ")],
-    ...metrics.map(([key, value]) => [key.replaceAll("_", " "), Number.isInteger(value) ? value.toLocaleString() : value.toFixed(3)]),
-    ["SHA-256", (model.sha256 ?? "").slice(0, 12)],
+    ...(model.metrics ?? []).slice(0, 8).map((one) => [`${one.name.replaceAll("_", " ")} (${one.data}, n = ${one.n})`, one.value.toFixed(3)]),
+    ["SHA-256", (model.sha256 ?? "").slice(0, 16)],
   ];
 }
-
-function inputWords(model) {
-  if (!model.input) return null;
-  const { width, height, width_px, height_px, colour, colour_order } = model.input;
-  return [`${width ?? width_px ?? "?"} × ${height ?? height_px ?? "?"}`, colour ?? colour_order].filter(Boolean).join(" ");
-}
-
-const flat = (value, path = "") => Object.entries(value).flatMap(([key, inner]) => inner !== null && typeof inner === "object" ? flat(inner, `${path}${key} `) : [[path + key, inner]]);
 
 export function showSummary(summary) {
   const visits = Object.entries({ ...summary.people, cannot_tell: summary.cannot_tell });

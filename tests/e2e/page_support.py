@@ -1,0 +1,159 @@
+"""A camera that can be taken away, an agent that watches it, and a real Chromium that looks at its page."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import cv2
+from playwright.sync_api import Browser, Page, sync_playwright
+
+SAMPLE = Path(__file__).parents[2] / "edge_agent" / "samples" / "sample.mp4"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
+ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-extensions"]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def sample_frames() -> list[bytes]:
+    """The sample clip as JPEG pictures."""
+    capture = cv2.VideoCapture(str(SAMPLE))
+    frames = []
+    while (read := capture.read())[0]:
+        frames.append(cv2.imencode(".jpg", read[1])[1].tobytes())
+    capture.release()
+    return frames
+
+
+class Camera:
+    """A network camera that shows the sample clip again and again; `unplug` and `plug` do what they say."""
+
+    def __init__(self, frames: list[bytes], fps: float = 8) -> None:
+        self.frames, self.fps, self.port = frames, fps, free_port()
+        self.url = f"http://127.0.0.1:{self.port}/camera.mjpg"
+        self._server: ThreadingHTTPServer | None = None
+        self._gone = threading.Event()
+        self._started_s = time.monotonic()
+
+    def plug(self) -> None:
+        self._gone = gone = threading.Event()
+        camera = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+                self.end_headers()
+                with contextlib.suppress(OSError):
+                    while not gone.wait(1 / camera.fps):
+                        picture = camera.now()
+                        head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
+                        self.wfile.write(head.encode() + picture + b"\r\n")
+
+            def log_message(self, *words: object) -> None:
+                """Quiet."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def unplug(self) -> None:
+        self._gone.set()
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+
+    def now(self) -> bytes:
+        """The picture of this moment: the clip runs at its own speed, however often it is asked for."""
+        return self.frames[int((time.monotonic() - self._started_s) * 12.5) % len(self.frames)]
+
+
+@dataclass
+class Agent:
+    """A running `edge-agent run`."""
+
+    process: subprocess.Popen[str]
+    url: str
+
+    def wait(self, path: str, status: int = 200, within_s: float = 90) -> None:
+        deadline = time.monotonic() + within_s
+        seen: object = None
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                with urllib.request.urlopen(self.url + path, timeout=3) as answer:
+                    seen = answer.status
+            except urllib.error.HTTPError as error:
+                seen = error.code
+            except OSError as error:
+                seen = error
+            if seen == status:
+                return
+            time.sleep(0.2)
+        raise AssertionError(f"{path} did not answer {status} within {within_s} s, but {seen}")
+
+
+@contextlib.contextmanager
+def agent(folder: Path, source: str, extra: str = "", arguments: tuple[str, ...] = ()) -> Iterator[Agent]:
+    """Run the agent on a source until the block ends."""
+    port = free_port()
+    config = folder / "agent.toml"
+    config.write_text(
+        f'[device]\nname = "front-door"\n[[camera]]\nname = "door"\nsource = "{source}"\n[http]\nport = {port}\n{extra}'
+    )
+    command = [sys.executable, "-m", "edge_agent", "run", "--quiet", "--config", str(config), *arguments]
+    log = (folder / "agent.log").open("w")
+    process = subprocess.Popen(
+        [*command, "--state-dir", str(folder / "state")],
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    try:
+        yield Agent(process, f"http://127.0.0.1:{port}")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(10)
+        if process.poll() is None:
+            process.kill()
+        log.close()
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Browser]:
+    assert CHROMIUM, "no chromium here; install it, for instance with apt-get install chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@contextlib.contextmanager
+def page_of(browser: Browser, url: str, **options: object) -> Iterator[tuple[Page, list[str]]]:
+    """A page and what it complained of: script errors, refused content, warnings of its console."""
+    context = browser.new_context(**{"viewport": {"width": 1280, "height": 860}, "accept_downloads": True, **options})
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda line: complaints.append(line.text) if line.type in {"error", "warning"} else None)
+    page.goto(url)
+    yield page, complaints
+    context.close()
