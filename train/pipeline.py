@@ -125,7 +125,10 @@ def _run_phases(
 
     def report(row: dict[str, Any]) -> None:
         took = time.monotonic() - began
-        print(f"{row['phase']:>8} {row['epoch'] + 1:3d}  loss {row['loss']:.4f}  val loss {row['val_loss']:.4f}  val accuracy {row['val_accuracy']:.4f}  val macro-F1 {row['val_macro_f1']:.4f}  {took:6.0f} s", flush=True)  # fmt: skip
+        print(
+            f"{row['phase']:>8} {row['epoch'] + 1:3d}  loss {row['loss']:.4f}  val loss {row['val_loss']:.4f}  val accuracy {row['val_accuracy']:.4f}  val macro-F1 {row['val_macro_f1']:.4f}  {took:6.0f} s",
+            flush=True,
+        )
         run.epoch(row)
         if on_epoch:
             on_epoch(row)
@@ -134,7 +137,33 @@ def _run_phases(
 
         def banks_for(halves: Any, phase: Any = phase) -> Banks:
             # what a bank holds follows from the faces, the views' settings, the layer of the cut and the weights below it
-            key = json.dumps([dataset.data_sha256, len(samples), config.model_dump(mode="json", include={"seed", "crop_margin", "min_side_px", "bank_size", "landmarks_model", "exclude", "model", "augment", "balance"}), halves.cut, checksum(halves.front)])  # fmt: skip
+            key = json.dumps(
+                [
+                    dataset.data_sha256,
+                    len(samples),
+                    config.model_dump(
+                        mode="json",
+                        include={
+                            **dict.fromkeys(
+                                (
+                                    "seed",
+                                    "crop_margin",
+                                    "min_side_px",
+                                    "bank_size",
+                                    "landmarks_model",
+                                    "exclude",
+                                    "augment",
+                                    "balance",
+                                ),
+                                True,
+                            ),
+                            "model": {"architecture", "alpha", "input_size_px", "weights"},
+                        },
+                    ),
+                    halves.cut,
+                    checksum(halves.front),
+                ]
+            )
             return Banks(views, halves.front, config.cache, key)
 
         train_phase(network, config, number, banks_for, (pictures, truth), folder, weights, report)
@@ -174,10 +203,13 @@ def finish(
     at_risk = threshold_at_risk(p[full], truth[full], config.target_risk)
     table = confusion(truth[full], p[full].argmax(1), len(labels))
     metrics = {
-        "val_faces": float(full.sum()), "val_accuracy": float((p[full].argmax(1) == truth[full]).mean()),
+        "val_faces": float(full.sum()),
+        "val_accuracy": float((p[full].argmax(1) == truth[full]).mean()),
         "val_macro_f1": macro_f1(truth[full], p[full].argmax(1), len(labels)),
-        "val_ece_before": ece(raw[full], truth[full]), "val_ece": ece(p[full], truth[full]), "val_coverage": at_risk.coverage,
-    }  # fmt: skip
+        "val_ece_before": ece(raw[full], truth[full]),
+        "val_ece": ece(p[full], truth[full]),
+        "val_coverage": at_risk.coverage,
+    }
     metrics |= {f"val_recall_{label}": float(per_class(table)[i, 1]) for i, label in enumerate(labels)}
     with write_atomically(folder / "val_predictions.npz") as out:
         np.savez(
@@ -191,11 +223,29 @@ def finish(
     with atomic_path(folder / "model.keras") as partial:
         network.model.save(partial)
     history = json.loads((folder / "history.json").read_text())
-    write_json(folder / "model.json", {
-        "schema": 1, "labels": list(labels), **describe(config.model), "crop_margin": config.crop_margin, "temperature": temperature,
-        "thresholds": {"certain": at_risk.threshold}, "metrics": metrics, "parameters": parameters(network.model), "epochs": len(history),
-        "trained_at": datetime.now(UTC).isoformat(timespec="seconds"), "mlflow_run_id": run.run_id, "seed": config.seed,
-        "data": {"data_sha256": dataset.data_sha256, "split_sha256": dataset.split_sha256, "sets": sorted({s.set for s in dataset.of("train")}), "train_faces": len(chosen(dataset, config)), "val_faces": len(val)},
-    })  # fmt: skip
+    write_json(
+        folder / "model.json",
+        {
+            "schema": 1,
+            "labels": list(labels),
+            **describe(config.model),
+            "crop_margin": config.crop_margin,
+            "temperature": temperature,
+            "thresholds": {"certain": at_risk.threshold},
+            "metrics": metrics,
+            "parameters": parameters(network.model),
+            "epochs": len(history),
+            "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "mlflow_run_id": run.run_id,
+            "seed": config.seed,
+            "data": {
+                "data_sha256": dataset.data_sha256,
+                "split_sha256": dataset.split_sha256,
+                "sets": sorted({s.set for s in dataset.of("train")}),
+                "train_faces": len(chosen(dataset, config)),
+                "val_faces": len(val),
+            },
+        },
+    )
     run.finish(folder, metrics, config, table, (pictures, truth, p), val, labels)
     return metrics
