@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from edge_agent import __version__, logs
@@ -33,12 +33,13 @@ def running_agent(
     config: Config,
     state_dir: Path,
     events_file: Path | None = None,
-    config_file: Path | None = None,
     *,
+    read_config: Callable[[], Config] | None = None,
     log_json: bool = False,
 ) -> Iterator[tuple[Agent, str | None]]:
     """An agent that is ready to `run`, and the address of its page (None: it serves none).
 
+    read_config: reads the configuration again for a reload; None: a reload uses `config` again.
     Raises MaskwatchError for what cannot be opened; whatever was opened before is closed again.
     """
     logs.setup(config.log, json_lines=log_json, secrets=_secrets(config))
@@ -46,7 +47,7 @@ def running_agent(
         _make_folder(state_dir)
         parts = _open_parts(config, state_dir, events_file, opened)
         agent = Agent(parts)
-        orders = Orders(agent, config_file)
+        orders = Orders(agent, read_config or (lambda: config))
         agent.obey = orders.obey
         orders.listen_to_hangup()
         server = _open_server(parts, opened)

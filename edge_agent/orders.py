@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Callable
-from pathlib import Path
 
 import cv2
 
 from edge_agent.about import info_of
 from edge_agent.agent import Agent
 from edge_agent.commands import Order
-from edge_agent.config import Config, load
+from edge_agent.config import Config
 from edge_agent.errors import MaskwatchError
 from edge_agent.lane import Lane
 from edge_agent.predictor import FaceMaskPredictor
@@ -24,17 +23,17 @@ NEEDS_RESTART = ("device", "mqtt", "spool", "http", "record", "privacy", "log")
 
 
 class Orders:
-    """Carries out what comes over MQTT or by SIGHUP. config_file: read again on a reload."""
+    """Carries out what comes over MQTT or by SIGHUP. read_config: reads the configuration again, as at the start."""
 
     def __init__(
         self,
         agent: Agent,
-        config_file: Path | None,
+        read_config: Callable[[], Config],
         make_predictor: Callable[[Config], FaceMaskPredictor] = FaceMaskPredictor,
     ) -> None:
         self._agent = agent
         self._make_predictor = make_predictor
-        self._config_file = config_file
+        self._read_config = read_config
         self._hung_up = False
 
     def listen_to_hangup(self) -> None:
@@ -113,7 +112,7 @@ class Orders:
         parts = self._agent.parts
         parts.systemd.reloading(True)
         try:
-            words = self._apply(load(self._config_file))
+            words = self._apply(self._read_config())
         except MaskwatchError as error:
             parts.reporter.reload_failed(str(error))
             return False, str(error)
@@ -125,8 +124,6 @@ class Orders:
     def _apply(self, new: Config) -> str:
         """Everything that can fail comes first; then all of it is put into place."""
         parts, old = self._agent.parts, self._agent.parts.config
-        if not new.camera:
-            new = new.model_copy(update={"camera": old.camera})
         predictor = self._make_predictor(new)
         same = {camera.name for camera in new.camera if camera in old.camera}
         fresh = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import json
 import logging
 import os
@@ -44,7 +45,8 @@ def run(args: argparse.Namespace) -> int:
     # OpenCV and the runtime are imported only now: a bad configuration is said at once
     from edge_agent.build import running_agent
 
-    with running_agent(config, state_dir, args.events, args.config, log_json=args.log_json) as (agent, url):
+    again = functools.partial(configuration, args)
+    with running_agent(config, state_dir, args.events, read_config=again, log_json=args.log_json) as (agent, url):
         if not args.quiet:
             print(_greeting(config, url), file=sys.stderr)
             agent.on_progress = Progress()

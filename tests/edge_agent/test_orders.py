@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -12,7 +12,7 @@ import pytest
 from edge_agent.about import info_of
 from edge_agent.agent import Agent, Parts
 from edge_agent.commands import Order
-from edge_agent.config import load
+from edge_agent.config import Config, load
 from edge_agent.health import Health
 from edge_agent.lane import Lane
 from edge_agent.messages import Command
@@ -71,6 +71,10 @@ def agent(tmp_path: Path) -> Iterator[Agent]:
     reporter.close()
 
 
+def reader(folder: Path) -> Callable[[], Config]:
+    return lambda: load(folder / "agent.toml", env={})
+
+
 def order(action: str, **args: object) -> Order:
     return Order(Command.model_validate({"id": "1", "action": action, "args": args}))
 
@@ -83,7 +87,7 @@ def test_two_cameras_are_counted_together_each_in_its_turn(agent: Agent) -> None
 
 
 def test_a_paused_camera_is_not_looked_at_and_the_others_are(agent: Agent, tmp_path: Path) -> None:
-    orders = Orders(agent, tmp_path / "agent.toml")
+    orders = Orders(agent, reader(tmp_path))
     assert orders.carry_out(order("pause", camera="hall")) == (True, "paused")
     assert "paused by command" in agent.parts.health.report().reasons
     summary = agent.run()
@@ -92,7 +96,7 @@ def test_a_paused_camera_is_not_looked_at_and_the_others_are(agent: Agent, tmp_p
 
 
 def test_resume_ends_a_pause(agent: Agent, tmp_path: Path) -> None:
-    orders = Orders(agent, tmp_path / "agent.toml")
+    orders = Orders(agent, reader(tmp_path))
     orders.carry_out(order("pause"))
     assert orders.carry_out(order("resume")) == (True, "resumed")
     assert agent.run()["people"]["with_mask"] == 2
@@ -101,7 +105,7 @@ def test_resume_ends_a_pause(agent: Agent, tmp_path: Path) -> None:
 def test_a_threshold_that_nobody_reaches_makes_every_visit_one_that_cannot_be_told(
     agent: Agent, tmp_path: Path
 ) -> None:
-    orders = Orders(agent, tmp_path / "agent.toml")
+    orders = Orders(agent, reader(tmp_path))
     assert orders.carry_out(order("set_threshold", threshold=1.0))[0]
     summary = agent.run()
     assert summary["people"]["with_mask"] == 0
@@ -119,14 +123,14 @@ def test_a_threshold_that_nobody_reaches_makes_every_visit_one_that_cannot_be_to
 def test_an_order_that_makes_no_sense_is_refused_with_what_would_do(
     agent: Agent, tmp_path: Path, wanted: Order, words: str
 ) -> None:
-    ok, said = Orders(agent, tmp_path / "agent.toml").carry_out(wanted)
+    ok, said = Orders(agent, reader(tmp_path)).carry_out(wanted)
     assert not ok
     assert words in said
 
 
 def test_a_broken_configuration_is_refused_and_the_old_one_runs_on(agent: Agent, tmp_path: Path) -> None:
     (tmp_path / "agent.toml").write_text("[[camera]]\nnmae = 'x'")
-    ok, said = Orders(agent, tmp_path / "agent.toml").carry_out(order("reload"))
+    ok, said = Orders(agent, reader(tmp_path)).carry_out(order("reload"))
     assert not ok
     assert "nmae" in said
     assert any("reload refused" in reason for reason in agent.parts.health.report().reasons)
@@ -139,7 +143,7 @@ def test_a_reload_takes_cameras_away_and_brings_new_ones(agent: Agent, tmp_path:
         f"[[camera]]\nname = 'hall'\nsource = '{clip}'\n[[camera]]\nname = 'door'\nsource = '{clip}'\n"
         "[mqtt]\nkeepalive_s = 60\n[decide]\nmin_evidence_s = 0.1\n"
     )
-    orders = Orders(agent, tmp_path / "agent.toml", make_predictor=lambda config: agent.parts.predictor)
+    orders = Orders(agent, reader(tmp_path), make_predictor=lambda config: agent.parts.predictor)
     ok, said = orders.carry_out(order("reload"))
     assert ok
     assert "restart for changes in mqtt" in said
