@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import cv2
 import numpy as np
 
+from edge_agent.config import DetectorConfig
+from edge_agent.detect_tflite import TFLiteDetector
 from edge_agent.errors import ConfigError, ModelError, NotFoundError
 from edge_agent.records import F32, U8, Box, Detector, Face
 
+SHIPPED = Path(__file__).parent / "models" / "detector.tflite"
 KINDS = ("tflite", "yunet", "haar")
+YUNET_SCORE, YUNET_LONGER_SIDE_PX = 0.6, 640
 _HAAR_FILE = "haarcascade_frontalface_default.xml"
 _HAAR_SCALE_STEP = 1.1
 _HAAR_NEIGHBOURS = 5
@@ -22,34 +25,17 @@ _NO_CASCADES = (
 )
 
 
-class DetectorSettings(Protocol):
-    """What the adapters read of the configuration's [detector] section."""
-
-    @property
-    def kind(self) -> str: ...
-    @property
-    def model(self) -> Path | None: ...
-    @property
-    def score(self) -> float | None: ...
-    @property
-    def nms_iou(self) -> float: ...
-    @property
-    def min_face_px(self) -> int: ...
-    @property
-    def longer_side_px(self) -> int: ...
-
-
-def open_detector(config: DetectorSettings) -> Detector:
-    """The detector that the configuration names.
+def open_detector(config: DetectorConfig) -> Detector:
+    """The detector that the configuration names, the shipped one where it names no file.
 
     Raises ConfigError for a kind or an OpenCV that cannot do it, NotFoundError or ModelError for its file.
     """
     if config.kind == "tflite":
-        from edge_agent.detect_tflite import TFLiteDetector
-
-        return TFLiteDetector.open(config.model, config.score, config.nms_iou, config.min_face_px)
+        path = Path(config.model or SHIPPED)
+        return TFLiteDetector.open(path, config.score, config.nms_iou, config.min_face_px, config.threads)
     if config.kind == "yunet":
-        return YuNetDetector.open(config)
+        score = YUNET_SCORE if config.score is None else config.score
+        return YuNetDetector.open(config.model, score, config.nms_iou, config.min_face_px)
     if config.kind == "haar":
         return HaarDetector.open(config.min_face_px)
     raise ConfigError(f"detector.kind is {config.kind!r}; give one of {', '.join(KINDS)}")
@@ -94,24 +80,31 @@ class YuNetDetector:
     net: cv2.FaceDetectorYN
     longer_side_px: int
     min_face_px: int
+    size_px: tuple[int, int] = (320, 320)
     name: str = "yunet"
 
     @classmethod
-    def open(cls, config: DetectorSettings) -> YuNetDetector:
-        if config.model is None:
+    def open(
+        cls,
+        model: Path | str | None,
+        score: float = YUNET_SCORE,
+        nms_iou: float = 0.3,
+        min_face_px: int = 1,
+        longer_side_px: int = YUNET_LONGER_SIDE_PX,
+    ) -> YuNetDetector:
+        """From an ONNX file. Pictures are scaled to `longer_side_px`, up or down."""
+        if model is None:
             raise ConfigError("detector.kind is 'yunet' but detector.model is not set; give the path of a YuNet .onnx")
-        if not Path(config.model).is_file():
-            raise NotFoundError(f"detector.model {config.model} is not there; give the path of a YuNet .onnx file")
+        if not Path(model).is_file():
+            raise NotFoundError(f"detector.model {model} is not there; give the path of a YuNet .onnx file")
         if not hasattr(cv2, "FaceDetectorYN"):
             raise ConfigError(f"OpenCV {cv2.__version__} has no FaceDetectorYN; give detector.kind = 'tflite'")
-        score = 0.6 if config.score is None else config.score
         try:
-            net = cv2.FaceDetectorYN.create(str(config.model), "", (320, 320), score, config.nms_iou, 5000)
+            net = cv2.FaceDetectorYN.create(str(model), "", (320, 320), score, nms_iou, 5000)
         except cv2.error as error:
-            raise ModelError(
-                f"{config.model} is no YuNet model OpenCV {cv2.__version__} reads: {error}"
-            ) from error
-        return cls(net, config.longer_side_px, config.min_face_px)
+            reason = " ".join(str(error).split())[:200]
+            raise ModelError(f"{model} is no YuNet model that OpenCV {cv2.__version__} reads: {reason}") from error
+        return cls(net, longer_side_px, min_face_px)
 
     def detect(self, bgr: U8) -> list[Face]:
         """Faces in a uint8 BGR picture, best first, with five landmarks each."""
@@ -119,7 +112,9 @@ class YuNetDetector:
         scale = self.longer_side_px / max(rows, columns)
         size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
         scaled = bgr if size == (columns, rows) else cv2.resize(bgr, size, interpolation=cv2.INTER_LINEAR)
-        self.net.setInputSize(size)
+        if size != self.size_px:  # a new size costs a quarter of a second: the whole network is planned again
+            self.net.setInputSize(size)
+            self.size_px = size
         found = self.net.detect(scaled)[1]
         if found is None:
             return []

@@ -14,19 +14,20 @@ import cv2
 import numpy as np
 
 from edge_agent.errors import NotFoundError
+from edge_agent.preprocess import letterbox
 from edge_agent.records import F32, U8
 from train.detector.geometry import iou_matrix
 from train.detector.photos import BARE, Photo
 
 Teacher = Callable[[U8], F32]
-TEACHER_SIDES_PX = (640, 1120)
+TEACHER_SIDES_PX = (640,)
 _TEACHER_SCORE = 0.5
 _SAME_FACE_IOU = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """pixels: uint8 BGR; boxes: float32 (n, 4); bare: bool (n,); unsure: boxes (m, 4) that are neither face nor background."""
+    """pixels: uint8 BGR; boxes: float32 (n, 4); bare: bool (n,); unsure: boxes (m, 4), neither face nor background."""
 
     pixels: U8
     boxes: F32
@@ -35,26 +36,28 @@ class Sample:
 
 
 def yunet_teacher(model: Path) -> Teacher:
-    """YuNet over several scales: float32 (n, 4) boxes of what it takes for faces."""
+    """YuNet at each of TEACHER_SIDES_PX: float32 (n, 4) boxes of what it takes for faces."""
     if not model.is_file():
-        raise NotFoundError(f"teacher {model} is not there; give a YuNet .onnx, or set teacher = \"\" to do without")
-    net = cv2.FaceDetectorYN.create(str(model), "", (320, 320), _TEACHER_SCORE, 0.3, 5000)
+        raise NotFoundError(f'teacher {model} is not there; give a YuNet .onnx, or set teacher = "" to do without')
+    # one net a size: OpenCV plans the whole network again, for a quarter of a second, when the input size changes
+    nets = {
+        side: cv2.FaceDetectorYN.create(str(model), "", (side, side), _TEACHER_SCORE, 0.3, 5000)
+        for side in TEACHER_SIDES_PX
+    }
 
     def look(bgr: U8) -> F32:
         found = []
-        for side in TEACHER_SIDES_PX:
-            scale = side / max(bgr.shape[:2])
-            image = cv2.resize(bgr, None, fx=scale, fy=scale)
-            net.setInputSize(image.shape[1::-1])
-            faces = net.detect(image)[1]
+        for side, net in nets.items():
+            image, fit = letterbox(bgr, side, side)
+            faces = net.detect(np.ascontiguousarray(image[..., ::-1]))[1]
             if faces is not None:
-                found.append(np.concatenate([faces[:, :2], faces[:, :2] + faces[:, 2:4]], axis=1) / scale)
+                found.append(np.concatenate([faces[:, :2], faces[:, :2] + faces[:, 2:4]], axis=1) / fit.scale)
         return np.concatenate(found).astype(np.float32) if found else np.zeros((0, 4), np.float32)
 
     return look
 
 
-def build_cache(folder: Path, photos: list[Photo], teacher: Teacher | None) -> None:
+def build_cache(folder: Path, photos: list[Photo]) -> None:
     """Write `pixels.bin` and `index.json`; a finished cache of the same photographs is kept."""
     folder.mkdir(parents=True, exist_ok=True)
     index = folder / "index.json"
@@ -65,22 +68,22 @@ def build_cache(folder: Path, photos: list[Photo], teacher: Teacher | None) -> N
     with (folder / "pixels.bin").open("wb") as out:
         for photo, name in zip(photos, names, strict=True):
             image = photo.pixels()
-            unsure = _unlabelled(teacher(image), photo.boxes) if teacher else np.zeros((0, 4), np.float32)
-            if photo.source == "negatives":
-                unsure = unsure[:0]  # these photographs hold no human face: what the teacher sees there is wrong
+            bare = [label == BARE for label in photo.classes]
             entries.append(
-                {
-                    "name": name,
-                    "offset": offset,
-                    "shape": image.shape,
-                    "boxes": photo.boxes.tolist(),
-                    "bare": [label == BARE for label in photo.classes],
-                    "unsure": unsure.tolist(),
-                }
+                {"name": name, "offset": offset, "shape": image.shape, "boxes": photo.boxes.tolist(), "bare": bare}
             )
             out.write(image.tobytes())
             offset += image.size
     index.write_text(json.dumps(entries))
+
+
+def ask_teacher(folder: Path, teacher: Teacher) -> None:
+    """Write `teacher.json`: what the teacher finds in each photograph of the cache; a finished one is kept."""
+    answers = folder / "teacher.json"
+    if answers.is_file():
+        return
+    cache = Cache(folder)
+    answers.write_text(json.dumps([teacher(cache[number].pixels).tolist() for number in range(len(cache))]))
 
 
 def _unlabelled(found: F32, labelled: F32) -> F32:
@@ -95,6 +98,8 @@ class Cache:
     def __init__(self, folder: Path) -> None:
         self._entries = json.loads((folder / "index.json").read_text())
         self._pixels = np.memmap(folder / "pixels.bin", np.uint8, "r")
+        answers = folder / "teacher.json"
+        self._taught = json.loads(answers.read_text()) if answers.is_file() else None
         self.sources = [entry["name"].split("/")[0] for entry in self._entries]
 
     def __len__(self) -> int:
@@ -104,9 +109,10 @@ class Cache:
         entry = self._entries[number]
         size = int(np.prod(entry["shape"]))
         pixels = self._pixels[entry["offset"] : entry["offset"] + size].reshape(entry["shape"])
-        return Sample(
-            pixels,
-            np.asarray(entry["boxes"], np.float32).reshape(-1, 4),
-            np.asarray(entry["bare"], bool),
-            np.asarray(entry["unsure"], np.float32).reshape(-1, 4),
-        )
+        boxes = _boxes(entry["boxes"])
+        taught = _boxes(self._taught[number]) if self._taught and self.sources[number] != "negatives" else _boxes([])
+        return Sample(pixels, boxes, np.asarray(entry["bare"], bool), _unlabelled(taught, boxes))
+
+
+def _boxes(rows: list[list[float]]) -> F32:
+    return np.asarray(rows, np.float32).reshape(-1, 4)

@@ -50,7 +50,9 @@ def read_photos(data: Path, split: str, sources: tuple[str, ...]) -> list[Photo]
         raise NotFoundError(f"{table} is not there; give the folder with the photographs as --data")
     with table.open(newline="") as rows:
         wanted = [
-            (row["set"], row["image"]) for row in csv.DictReader(rows) if row["split"] == split and row["set"] in sources
+            (row["set"], row["image"])
+            for row in csv.DictReader(rows)
+            if row["split"] == split and row["set"] in sources
         ]
     return [_read_photo(data, source, name) for source, name in wanted]
 

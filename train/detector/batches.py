@@ -1,0 +1,62 @@
+"""Batches without end, made by threads ahead of the training step (OpenCV and numpy release the GIL)."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+
+import cv2
+import numpy as np
+
+from edge_agent.records import F32, U8
+from train.detector.augment import Recipe, training_picture
+from train.detector.cache import Cache
+
+MAX_LABELS = 32
+
+Stem = Callable[[U8], F32]
+
+
+def batches(
+    cache: Cache,
+    stem: Stem,
+    size: int,
+    batch: int,
+    weights: dict[str, float],
+    recipe: Recipe,
+    seed: int,
+    threads: int,
+) -> Iterator[tuple[F32, F32]]:
+    """What the stem makes of RGB pictures of `size` px, float32 (batch, ...), and labels (batch, MAX_LABELS, 5)."""
+    ready: queue.Queue[tuple[F32, F32]] = queue.Queue(maxsize=4)
+    cooking = threading.Lock()  # the stem serves one thread at a time
+    chances = np.array([weights.get(source, 1.0) for source in cache.sources])
+    chances /= chances.sum()
+
+    def work(number: int) -> None:
+        rng = np.random.default_rng([seed, number])
+        while True:
+            images, labels = _batch(cache, chances, size, batch, recipe, rng)
+            with cooking:
+                features = stem(images)
+            ready.put((features, labels))
+
+    for number in range(threads):
+        threading.Thread(target=work, args=(number,), daemon=True).start()
+    while True:
+        yield ready.get()
+
+
+def _batch(
+    cache: Cache, chances: np.ndarray, size: int, batch: int, recipe: Recipe, rng: np.random.Generator
+) -> tuple[U8, F32]:
+    images = np.empty((batch, size, size, 3), np.uint8)
+    labels = np.zeros((batch, MAX_LABELS, 5), np.float32)
+    for row in range(batch):
+        numbers = rng.choice(len(cache), 4, p=chances)
+        picture = training_picture([cache[int(n)] for n in numbers], size, recipe, rng)
+        images[row] = cv2.cvtColor(picture.pixels, cv2.COLOR_BGR2RGB)
+        found = picture.labels[np.argsort(-picture.labels[:, 4], kind="stable")][:MAX_LABELS]
+        labels[row, : len(found)] = found
+    return images, labels

@@ -1,0 +1,65 @@
+"""Masks, hands and things drawn before faces: cheap stand-ins for what hides a face at a door."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+
+from edge_agent.records import F32, U8
+
+_MASK_COLOURS = ((235, 235, 235), (220, 200, 150), (40, 40, 40), (200, 170, 120), (180, 200, 120), (170, 160, 230))
+
+
+def cover_faces(pixels: U8, labels: F32, bare: np.ndarray, rng: Generator) -> U8:
+    """Draw a mask on about half of the bare faces, and something on a few others; boxes stay as they are."""
+    out = pixels.copy()
+    for label, is_bare in zip(labels, bare, strict=True):
+        side = float(min(label[2:4] - label[:2]))
+        if label[4] < 0 or side < 14:
+            continue
+        if is_bare and rng.random() < 0.5:
+            _draw_mask(out, label[:4], rng)
+        elif rng.random() < 0.3:
+            _draw_thing(out, label[:4], rng)
+    return out
+
+
+def _draw_mask(out: U8, box: F32, rng: Generator) -> None:
+    """A cloth from the bridge of the nose (or, badly worn, from the mouth) to the chin, with straps."""
+    left, top, right, bottom = (float(v) for v in box)
+    width, height = right - left, bottom - top
+    upper = top + height * (rng.uniform(0.42, 0.6) if rng.random() < 0.75 else rng.uniform(0.62, 0.75))
+    shift = rng.uniform(-0.12, 0.12) * width
+    points = np.array(
+        [
+            [left + width * rng.uniform(0.0, 0.12), upper + height * rng.uniform(0.0, 0.1)],
+            [left + width / 2 + shift, upper - height * rng.uniform(0.0, 0.08)],
+            [right - width * rng.uniform(0.0, 0.12), upper + height * rng.uniform(0.0, 0.1)],
+            [right - width * rng.uniform(0.08, 0.2), bottom - height * rng.uniform(0.03, 0.15)],
+            [left + width / 2 + shift, bottom + height * rng.uniform(-0.02, 0.05)],
+            [left + width * rng.uniform(0.08, 0.2), bottom - height * rng.uniform(0.03, 0.15)],
+        ]
+    )
+    base = np.array(_MASK_COLOURS[rng.integers(len(_MASK_COLOURS))]) if rng.random() < 0.7 else rng.integers(0, 256, 3)
+    colour = tuple(int(v) for v in np.clip(base * rng.uniform(0.6, 1.05), 0, 255))
+    cv2.fillPoly(out, [np.round(points * 8).astype(np.int32)], colour, lineType=cv2.LINE_AA, shift=3)
+    darker = tuple(int(v * 0.8) for v in colour)
+    for share in (0.35, 0.6):
+        y = int(upper + (bottom - upper) * share)
+        cv2.line(out, (int(left + width * 0.15), y), (int(right - width * 0.15), y), darker, max(1, int(width / 50)))
+
+
+def _draw_thing(out: U8, box: F32, rng: Generator) -> None:
+    """An ellipse or bar over up to two fifths of the face: a hand, a cup, a phone, a railing."""
+    size = box[2:4] - box[:2]
+    centre = box[:2] + size * rng.uniform(0.1, 0.9, 2)
+    axes = np.maximum(1, size * rng.uniform(0.1, 0.32, 2)).astype(int)
+    skin = np.array([110, 140, 200]) * rng.uniform(0.4, 1.15)
+    colour = tuple(int(v) for v in np.clip(skin if rng.random() < 0.5 else rng.integers(0, 256, 3), 0, 255))
+    if rng.random() < 0.6:
+        angle = float(rng.uniform(0, 180))
+        cv2.ellipse(out, tuple(int(v) for v in centre), tuple(int(v) for v in axes), angle, 0, 360, colour, -1)
+    else:
+        low, high = centre - axes, centre + axes
+        cv2.rectangle(out, tuple(int(v) for v in low), tuple(int(v) for v in high), colour, -1)

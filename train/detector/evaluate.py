@@ -1,0 +1,144 @@
+"""What a detector finds and misses, counted the same way for every detector.
+
+A face is found when a box overlaps it by IoU >= 0.4, one box a face, best overlap first. A box is false when it
+overlaps no labelled face of any size by as much. Faces under `MIN_FACE_PX` count neither as found nor missed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge_agent.records import F32, Detector
+from train.detector.geometry import iou_matrix, shorter_sides
+from train.detector.photos import BADLY_MASKED, BARE, MASKED, Photo
+
+SAME_IOU = 0.4
+MIN_FACE_PX = 24
+CLASSES = (MASKED, BADLY_MASKED, BARE)
+SIZES_PX = ((16, 24), (24, 32), (32, 64), (64, 128), (128, 10_000))
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One photograph and what a detector says of it. boxes: corners (n, 4), best score first; scores (n,)."""
+
+    photo: Photo
+    boxes: F32
+    scores: F32
+
+    def above(self, score: float) -> Look:
+        keep = self.scores >= score
+        return Look(self.photo, self.boxes[keep], self.scores[keep])
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """found of n."""
+
+    found: int
+    n: int
+
+    @property
+    def value(self) -> float:
+        return self.found / self.n if self.n else float("nan")
+
+    def __str__(self) -> str:
+        return f"{100 * self.value:.1f} % ({self.found}/{self.n})" if self.n else "- (0)"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Counts over many photographs. by_size: shorter side in px, any class."""
+
+    by_class: dict[str, Share]
+    by_size: dict[tuple[int, int], Share]
+    false_boxes: int
+    photos: int
+    ap50: float
+
+
+def look_at(detector: Detector, photos: Iterable[Photo]) -> list[Look]:
+    """Run a detector over photographs as they lie."""
+    looks = []
+    for photo in photos:
+        faces = detector.detect(photo.pixels())
+        boxes = np.array([(f.box.x, f.box.y, f.box.x + f.box.w, f.box.y + f.box.h) for f in faces], np.float32)
+        looks.append(Look(photo, boxes.reshape(-1, 4), np.array([f.score for f in faces], np.float32)))
+    return looks
+
+
+def found_faces(look: Look, iou: float = SAME_IOU) -> np.ndarray:
+    """For each labelled face the row of its box, or -1; pairs are made by falling overlap."""
+    owner = np.full(len(look.photo.boxes), -1)
+    overlap = iou_matrix(look.photo.boxes, look.boxes)
+    while overlap.size and overlap.max() >= iou:
+        face, box = np.unravel_index(int(overlap.argmax()), overlap.shape)
+        owner[face] = box
+        overlap[face], overlap[:, box] = -1, -1
+    return owner
+
+
+def false_boxes(look: Look, iou: float = SAME_IOU) -> int:
+    """Boxes on no labelled face of any size."""
+    if len(look.photo.boxes) == 0 or len(look.boxes) == 0:
+        return len(look.boxes)
+    return int((iou_matrix(look.boxes, look.photo.boxes).max(axis=1) < iou).sum())
+
+
+def measure(looks: list[Look], score: float = 0.0) -> Result:
+    """Recall by class and size, false boxes and AP50, of boxes with at least that score (AP50: of all boxes)."""
+    classes, sides, hits, false = [], [], [], 0
+    for look in (look.above(score) for look in looks):
+        hits.append(found_faces(look) >= 0)
+        sides.append(shorter_sides(look.photo.boxes))
+        classes += look.photo.classes
+        false += false_boxes(look)
+    hit, side, name = np.concatenate(hits), np.concatenate(sides), np.array(classes, dtype=object)
+    counted = side >= MIN_FACE_PX
+    by_class = {c: _share(hit, counted & (name == c)) for c in CLASSES}
+    by_size = {(low, high): _share(hit, (side >= low) & (side < high)) for low, high in SIZES_PX}
+    return Result(by_class, by_size, false, len(looks), average_precision(looks))
+
+
+def score_for_false_boxes(looks: list[Look], allowed: int) -> float:
+    """The lowest score at which no more than `allowed` boxes are false."""
+    wrong: list[float] = []
+    for look in looks:
+        overlap = iou_matrix(look.boxes, look.photo.boxes) if len(look.photo.boxes) else np.zeros((len(look.boxes), 1))
+        wrong += [float(s) for s in look.scores[overlap.max(axis=1, initial=0.0) < SAME_IOU]]
+    wrong.sort(reverse=True)
+    return 0.0 if len(wrong) <= allowed else float(np.nextafter(np.float32(wrong[allowed]), np.float32(1)))
+
+
+def average_precision(looks: list[Look], iou: float = 0.5) -> float:
+    """Area under precision over recall (all points, as PASCAL VOC since 2010) for faces of MIN_FACE_PX and more."""
+    scores, right, faces = [], [], 0
+    for look in looks:
+        counted = shorter_sides(look.photo.boxes) >= MIN_FACE_PX
+        faces += int(counted.sum())
+        taken = np.zeros(len(look.photo.boxes), bool)
+        overlap = iou_matrix(look.boxes, look.photo.boxes)
+        for row in range(len(look.boxes)):
+            free = np.where(taken, -1.0, overlap[row]) if len(taken) else np.array([-1.0])
+            face = int(free.argmax())
+            if free[face] >= iou:
+                taken[face] = True
+                if not counted[face]:
+                    continue  # a small face that was found is neither right nor wrong
+            scores.append(float(look.scores[row]))
+            right.append(bool(free[face] >= iou))
+    if not scores or not faces:
+        return 0.0
+    order = np.argsort(-np.array(scores), kind="stable")
+    hits = np.cumsum(np.array(right)[order])
+    precision = hits / np.arange(1, len(hits) + 1)
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    steps = np.diff(np.concatenate([[0], hits / faces]))
+    return float((steps * envelope).sum())
+
+
+def _share(hit: np.ndarray, of: np.ndarray) -> Share:
+    return Share(int(hit[of].sum()), int(of.sum()))

@@ -1,0 +1,118 @@
+"""The network: a truncated MobileNetV2, batch norm folded, a light feature pyramid, one score and one box a cell.
+
+Backbone: MobileNetV2 (Sandler et al., CVPR 2018), alpha 0.35, ImageNet weights. Pyramid: FPN (Lin et al., CVPR 2017) of
+depthwise separable convolutions. Heads: anchor-free, one prediction a cell, as FCOS (Tian et al., ICCV 2019) and
+YuNet (Wu et al., MIR 2023). Batch norm is folded into the kernels before training, not after: with frozen statistics
+it is an affine map that the kernel can take over, and a step costs a third less (24 -> 36 pictures a second).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+STRIDES = (8, 16, 32)
+_TAPS = ("block_6_expand_relu", "block_13_expand_relu", "block_15_add")  # the last of each stride
+_FIRST_BOX = (0.0, 0.0, 1.2, 1.4)  # faces are first taken for three to four strides wide
+_SCORE_PRIOR = 0.01  # RetinaNet (Lin et al., ICCV 2017): start from "no face" nearly everywhere
+
+
+def build_detector(
+    channels: int = 64, alpha: float = 0.35, height: int | None = None, width: int | None = None
+) -> keras.Model:
+    """RGB 0..255 (n, h, w, 3), h and w multiples of 32, to [score, box] maps of each stride. None: any size.
+
+    score: logits (n, h/s, w/s, 1). box: (n, h/s, w/s, 4): offset from the cell's centre, log size; in strides.
+    """
+    image = keras.Input((height, width, 3), name="image")
+    scaled = layers.Rescaling(1 / 127.5, offset=-1.0, name="normalise")(image)
+    fine, middle, coarse = _folded_backbone(scaled, alpha)
+    top = _separable(layers.Conv2D(channels, 1, name="lateral_32")(coarse), channels, "fuse_32")
+    mid = _merge(top, layers.Conv2D(channels, 1, name="lateral_16")(middle), channels, "fuse_16")
+    low = _merge(mid, layers.Conv2D(channels, 1, name="lateral_8")(fine), channels, "fuse_8")
+    outputs: list[Any] = []
+    for stride, level in zip(STRIDES, (low, mid, top), strict=True):
+        outputs += _head(level, channels, stride)
+    model = keras.Model(image, outputs, name="maskwatch_detector")
+    for stride in STRIDES:
+        layer = model.get_layer(f"box_{stride}")
+        layer.set_weights([layer.get_weights()[0], np.array(_FIRST_BOX, np.float32)])
+    return model
+
+
+def split(model: keras.Model, last: str) -> tuple[keras.Model, keras.Model]:
+    """Two networks that share the model's weights: picture to what layer `last` gives, and from there to the maps."""
+    middle = model.get_layer(last).output
+    return keras.Model(model.input, middle, name="stem"), keras.Model(middle, model.outputs, name="trained")
+
+
+def load_imagenet(model: keras.Model, weights: Path | None, alpha: float = 0.35) -> None:
+    """Copy ImageNet weights into the backbone, batch norm folded. None fetches Keras's own (needs a network)."""
+    base = keras.applications.MobileNetV2(
+        input_shape=(224, 224, 3), alpha=alpha, include_top=False, weights="imagenet" if weights is None else None
+    )
+    if weights is not None:
+        base.load_weights(weights)
+    ours = {layer.name for layer in model.layers}
+    for layer in base.layers:
+        if layer.name in ours and isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D):
+            norm = base.get_layer("bn_Conv1" if layer.name == "Conv1" else _norm_name(layer.name))
+            kernel, bias = fold(np.asarray(layer.get_weights()[0]), norm, isinstance(layer, layers.DepthwiseConv2D))
+            model.get_layer(layer.name).set_weights([kernel, bias])
+
+
+def fold(kernel: np.ndarray, norm: keras.layers.BatchNormalization, depthwise: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Kernel and bias that do what the convolution and its batch norm did."""
+    gamma, beta, mean, variance = (np.asarray(w) for w in norm.get_weights())
+    factor = gamma / np.sqrt(variance + norm.epsilon)
+    return kernel * (factor[:, None] if depthwise else factor), beta - mean * factor
+
+
+def _norm_name(convolution: str) -> str:
+    return f"{convolution}_BN"
+
+
+def _folded_backbone(image: Any, alpha: float) -> list[Any]:
+    """MobileNetV2 up to the deepest tap, layer for layer by Keras's names, without batch norm."""
+    base = keras.applications.MobileNetV2(input_shape=(224, 224, 3), alpha=alpha, include_top=False, weights=None)
+    made: dict[str, Any] = {base.layers[0].name: image}
+    for layer in base.layers[1:]:
+        parents = layer.input if isinstance(layer.input, list) else [layer.input]
+        inputs = [made[parent._keras_history.operation.name] for parent in parents]
+        if isinstance(layer, layers.BatchNormalization):
+            made[layer.name] = inputs[0]
+            continue
+        config = layer.get_config()
+        if isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D):
+            config["use_bias"] = True
+        copy = type(layer).from_config(config)
+        made[layer.name] = copy(inputs if len(inputs) > 1 else inputs[0])
+        if layer.name == _TAPS[-1]:
+            break
+    return [made[tap] for tap in _TAPS]
+
+
+def _separable(x: Any, channels: int, name: str) -> Any:
+    x = layers.DepthwiseConv2D(3, padding="same", name=f"{name}_depthwise")(x)
+    x = layers.Conv2D(channels, 1, kernel_initializer="he_normal", name=f"{name}_pointwise")(x)
+    return layers.ReLU(6.0, name=f"{name}_relu")(x)
+
+
+def _merge(coarse: Any, fine: Any, channels: int, name: str) -> Any:
+    up = layers.UpSampling2D(2, interpolation="nearest", name=f"{name}_up")(coarse)
+    return _separable(layers.Add(name=f"{name}_add")([up, fine]), channels, name)
+
+
+def _head(level: Any, channels: int, stride: int) -> list[Any]:
+    x = _separable(level, channels, f"head_{stride}")
+    bias = float(-np.log((1 - _SCORE_PRIOR) / _SCORE_PRIOR))
+    small = keras.initializers.RandomNormal(stddev=0.01)
+    score = layers.Conv2D(
+        1, 1, kernel_initializer=small, bias_initializer=keras.initializers.Constant(bias), name=f"score_{stride}"
+    )(x)
+    box = layers.Conv2D(4, 1, kernel_initializer=small, name=f"box_{stride}")(x)
+    return [score, box]

@@ -1,0 +1,131 @@
+"""`python -m train train-detector`: train the face detector from a TOML file, resumable."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import time
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edge_agent.errors import ConfigError, NotFoundError
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorTraining:
+    """What a configuration file says. minutes: of training in all, resumed runs counted together."""
+
+    minutes: float = 80.0
+    rate: float = 1e-3
+    seed: int = 1
+    channels: int = 64
+    alpha: float = 0.35
+    stem_up_to: str = "block_3_project"  # layers up to here stay as they start
+    sources: tuple[str, ...] = ("andrewmvd", "ilc2021", "aizoo", "negatives")
+    weights: dict[str, float] = field(default_factory=dict)  # how often a photograph of a source is seen
+    size_px: int = 320
+    batch: int = 16
+    recipe: dict[str, float] = field(default_factory=dict)
+    loader_threads: int = 2
+    report_every_s: float = 120.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("--config", type=Path, default=Path("train/configs/detector.toml"), help="a TOML file")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with splits.csv")
+    parser.add_argument(
+        "--imagenet", type=Path, default=None, help="MobileNetV2 no-top weights; unset: Keras fetches them"
+    )
+    parser.add_argument("--teacher", type=Path, default=None, help="a YuNet .onnx whose unlabelled finds are ignored")
+    parser.add_argument("--start", type=Path, default=None, help="detector weights (.weights.h5) to start from")
+    parser.add_argument(
+        "--run", type=Path, default=Path("runs/detector"), help="folder of the run; a checkpoint is resumed"
+    )
+    parser.add_argument("--cache", type=Path, default=Path(".cache/detector/train"), help="decoded photographs")
+    parser.add_argument("--threads", type=int, default=2, help="threads of the training step")
+    parser.add_argument("--no-mlflow", action="store_true", help="do not track the run")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train; the run folder then holds average.weights.h5 and detector.json."""
+    config = read_config(args.config)
+    for path in (args.imagenet, args.teacher, args.start):
+        if path is not None and not path.exists():
+            raise NotFoundError(f"{path} is not there")
+    os.environ.setdefault("OMP_NUM_THREADS", str(args.threads))
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(args.threads))
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+    import cv2
+    import keras
+
+    from train.detector.augment import Recipe
+    from train.detector.batches import batches
+    from train.detector.cache import Cache, ask_teacher, build_cache, yunet_teacher
+    from train.detector.network import build_detector, load_imagenet, split
+    from train.detector.photos import read_photos
+    from train.detector.stem import fast_stem
+    from train.detector.tracking import Tracking
+    from train.detector.trainer import Training
+
+    cv2.setNumThreads(1)  # the loader's threads are enough
+    keras.utils.set_random_seed(config.seed)
+    build_cache(args.cache, read_photos(args.data, "train", config.sources))
+    if args.teacher is not None:
+        ask_teacher(args.cache, yunet_teacher(args.teacher))
+    network = build_detector(config.channels, config.alpha)
+    if args.start is None:
+        load_imagenet(network, args.imagenet, config.alpha)
+    else:
+        network.load_weights(args.start)
+    stem, trained = split(network, config.stem_up_to)
+    training = Training(network, trained, config.rate, args.run)
+    resumed = training.resume()
+    print(
+        f"{network.count_params()} parameters; {'resumed at' if resumed else 'start, step'} {training.step}", flush=True
+    )
+    described = dataclasses.asdict(config) | {
+        "parameters": network.count_params(),
+        "start": str(args.start or "imagenet"),
+    }
+    with Tracking(args.run, described, enabled=not args.no_mlflow) as tracking:
+        cache = Cache(args.cache)
+        stream = batches(
+            cache,
+            fast_stem(stem, config.batch, config.size_px),
+            config.size_px,
+            config.batch,
+            config.weights,
+            Recipe(**config.recipe),
+            config.seed + training.step,
+            config.loader_threads,
+        )
+        training.run(stream, config.minutes, tracking.report, config.report_every_s)
+        summary = described | {
+            "trained_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "steps": training.step,
+            "pictures": training.pictures,
+            "epochs": round(training.pictures / len(cache), 1),
+            "mlflow_run_id": tracking.run_id,
+        }
+        (args.run / "detector.json").write_text(json.dumps(summary, indent=1))
+        tracking.finish([args.run / "average.weights.h5", args.run / "detector.json"])
+    return 0
+
+
+def read_config(path: Path) -> DetectorTraining:
+    """The file's values over the defaults; unknown keys are refused."""
+    if not path.is_file():
+        raise NotFoundError(f"{path} is not there; give a TOML file such as train/configs/detector.toml")
+    values: dict[str, Any] = tomllib.loads(path.read_text())
+    known = {item.name for item in dataclasses.fields(DetectorTraining)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ConfigError(f"{path} has unknown keys {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+    if "sources" in values:
+        values["sources"] = tuple(values["sources"])
+    return DetectorTraining(**values)

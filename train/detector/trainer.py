@@ -1,0 +1,134 @@
+"""The training loop: resumable, against the clock, with an average of the weights that is what ships."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from edge_agent.records import F32
+from train.detector.losses import detection_loss
+
+_WARM_UP_STEPS = 200
+_LAST_RATE = 0.02  # of the peak
+_AVERAGE_EVERY_STEPS = 4
+_AVERAGE_MOMENTUM = 0.98  # over about 50 * 4 steps
+_CLIP_NORM = 10.0
+
+Report = Callable[[int, dict[str, float]], None]
+
+
+class TrainableDetector(keras.Model):
+    """What is trained of the network, with its loss, for `train_on_batch`; works with any Keras backend."""
+
+    def __init__(self, network: keras.Model) -> None:
+        super().__init__()
+        self.network = network
+        self.score_loss = keras.metrics.Mean(name="score_loss")
+        self.box_loss = keras.metrics.Mean(name="box_loss")
+
+    def call(self, images: Any) -> Any:
+        return self.network(images)
+
+    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, *_: Any, **__: Any) -> Any:
+        score, box = detection_loss(y_pred, y)
+        self.score_loss.update_state(score)
+        self.box_loss.update_state(box)
+        return score + box
+
+
+class Training:
+    """State that survives a stop: weights, their average, the optimiser's moments, steps and seconds spent."""
+
+    def __init__(self, network: keras.Model, trained: keras.Model, rate: float, folder: Path) -> None:
+        """trained: the part of the network that the batches feed and that learns."""
+        self.network = network
+        self.rate = rate
+        self.folder = folder
+        self.model = TrainableDetector(trained)
+        self.optimizer = keras.optimizers.AdamW(rate, weight_decay=1e-4, global_clipnorm=_CLIP_NORM)
+        self.model.compile(optimizer=self.optimizer, jit_compile=False)
+        self.average = [np.array(w) for w in network.get_weights()]
+        self.step, self.spent_s, self.pictures = 0, 0.0, 0
+
+    def run(self, batches: Iterator[tuple[F32, F32]], minutes: float, report: Report, report_every_s: float) -> None:
+        """Train until `minutes` in all are spent, earlier runs counted in; report and save as it goes."""
+        reported_s, totals = self.spent_s, {"loss": 0.0, "steps": 0}
+        while self.spent_s < minutes * 60:
+            started = time.monotonic()
+            images, labels = next(batches)
+            self._set_rate(min(1.0, self.spent_s / (minutes * 60)))
+            values = self.model.train_on_batch(images, labels, return_dict=True)
+            self.step, self.pictures = self.step + 1, self.pictures + len(images)
+            if self.step % _AVERAGE_EVERY_STEPS == 0:
+                self._update_average()
+            self.spent_s += time.monotonic() - started
+            totals["steps"] += 1
+            if self.spent_s - reported_s >= report_every_s:
+                seconds, reported_s = self.spent_s - reported_s, self.spent_s
+                figures = {name: float(value) for name, value in values.items()}
+                figures["pictures_per_s"] = totals["steps"] * len(images) / seconds
+                figures["learning_rate"] = float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))
+                self.model.reset_metrics()
+                totals["steps"] = 0
+                self.save()
+                report(self.step, figures)
+        self.save()
+
+    def save(self) -> None:
+        """Write everything needed to go on, then put it in place at once."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        arrays = {f"w{i}": w for i, w in enumerate(self.network.get_weights())}
+        arrays |= {f"a{i}": w for i, w in enumerate(self.average)}
+        arrays |= {f"o{i}": np.array(v) for i, v in enumerate(self.optimizer.variables)}
+        state = {"step": self.step, "spent_s": self.spent_s, "pictures": self.pictures}
+        partial = self.folder / "checkpoint.partial.npz"
+        np.savez(partial, state=json.dumps(state), **arrays)
+        partial.replace(self.folder / "checkpoint.npz")
+        self.save_average(self.folder / "average.weights.h5")
+
+    def save_average(self, path: Path) -> None:
+        """Write the averaged weights, which are what is evaluated and shipped."""
+        current = self.network.get_weights()
+        self.network.set_weights(self.average)
+        self.network.save_weights(path)
+        self.network.set_weights(current)
+
+    def resume(self) -> bool:
+        """Go on from the folder's checkpoint; False where there is none. A changed freeze resets the moments."""
+        path = self.folder / "checkpoint.npz"
+        if not path.is_file():
+            return False
+        with np.load(path) as stored:
+            state = json.loads(str(stored["state"]))
+            self.step, self.spent_s, self.pictures = state["step"], state["spent_s"], state["pictures"]
+            count = len(self.average)
+            self.network.set_weights([stored[f"w{i}"] for i in range(count)])
+            self.average = [stored[f"a{i}"] for i in range(count)]
+            self.optimizer.build(self.model.trainable_variables)
+            moments = [stored[name] for name in stored.files if name.startswith("o")]
+            same = len(moments) == len(self.optimizer.variables) and all(
+                m.shape == tuple(v.shape) for m, v in zip(moments, self.optimizer.variables, strict=True)
+            )
+            if same:
+                for variable, moment in zip(self.optimizer.variables, moments, strict=True):
+                    variable.assign(moment)
+        return True
+
+    def _set_rate(self, progress: float) -> None:
+        warm = min(1.0, (self.step + 1) / _WARM_UP_STEPS)
+        cosine = _LAST_RATE + (1 - _LAST_RATE) * 0.5 * (1 + math.cos(math.pi * progress))
+        self.optimizer.learning_rate = self.rate * warm * cosine
+
+    def _update_average(self) -> None:
+        # a short memory at first, so that the average does not remember the start
+        momentum = min(_AVERAGE_MOMENTUM, (1 + self.step) / (40 + self.step))
+        for mean, now in zip(self.average, self.network.get_weights(), strict=True):
+            mean *= momentum
+            mean += (1 - momentum) * now
