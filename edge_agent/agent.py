@@ -144,12 +144,12 @@ class Agent:
             self.parts.web.note_event(self.parts.reporter.event(event))
 
     def _note_frame(self, lane: Lane, frame: Frame, outcome: str) -> None:
+        self._judge_picture(lane, frame)
         lane.served(frame)
         self._frames += 1
         self.parts.health.frame(lane.name)
         self.parts.metrics.frames.labels(lane.name, outcome).inc()
         self.parts.metrics.last_frame.labels(lane.name).set(frame.utc_s)
-        self._judge_picture(lane, frame)
 
     def _judge_picture(self, lane: Lane, frame: Frame | None) -> None:
         """Tell a live picture from a frozen, dark, covered or missing one; a change is said once."""

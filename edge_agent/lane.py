@@ -47,9 +47,10 @@ class Lane:
         self.frames = 0
         self.last_at_s = 0.0
         self.size_px: tuple[int, int] | None = None
-        self.status, self.reason = "online", ""
-        self.view = CameraView(self.name, self.status)
+        self.status, self.reason = "", ""  # unknown until the first picture, or until none came for a while
+        self.view = CameraView(self.name, "offline", "no picture has come yet")
         self._clock = clock
+        self._opened_s = clock.monotonic()
         self._run_id = run_id
         self._starts = 0
         self._served_s: deque[float] = deque(maxlen=FPS_OVER_FRAMES)
@@ -98,6 +99,8 @@ class Lane:
     def judge_picture(self, frame: Frame | None) -> bool:
         """Look at the picture, or at its absence; whether the status changed."""
         at_s = self._clock.monotonic() if frame is None else frame.at_s
+        if frame is None and not self.frames and at_s - self._opened_s < self._config.liveness.stalled_after_s:
+            return False  # a camera may take a moment to connect
         status = self.liveness.observe(frame, at_s, self.source.status)
         changed = status != self.status
         self.status = status
@@ -135,7 +138,7 @@ class Lane:
         """Counters of this camera since its start."""
         source = self.source.figures
         return {
-            "status": self.status,
+            "status": self.status or "offline",
             "frames": self.frames,
             "dropped": source.dropped,
             "reconnects": source.reconnects,
@@ -147,7 +150,7 @@ class Lane:
     ) -> CameraView:
         return CameraView(
             name=self.name,
-            status=self.status,
+            status=self.status or "online",
             reason=self.reason or None,
             bgr=bgr,
             index=self.view.index if frame is None else frame.index,
