@@ -81,7 +81,7 @@ class TrainConfig(_Part):
     label_smoothing: float = Field(default=0.03, ge=0, lt=0.5)
     weight_decay: float = Field(default=1e-4, ge=0)
     target_risk: float = Field(
-        default=0.01, gt=0, lt=1, description="the share of errors accepted among certain readings"
+        default=0.03, gt=0, lt=1, description="the share of errors accepted among certain readings"
     )
     landmarks_model: str = ""
     exclude: str = Field(default="", description="a CSV with a column `id`: training faces left out (doubtful labels)")

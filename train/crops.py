@@ -18,7 +18,7 @@ from train.files import write_atomically
 
 
 def exact_crops(samples: Sequence[Sample], size: int, margin: float, cache: Path | None = None) -> U8:
-    """uint8 RGB (n, size, size, 3), through `edge_agent.preprocess.crop` alone; cached on disk where a folder is given."""
+    """uint8 RGB (n, size, size, 3), through `edge_agent.preprocess.crop` alone; cached where a folder is given."""
     path = cache / f"crops-{_key(samples, None)}-{size}-{margin:.3f}.npy" if cache else None
     if path and path.is_file():
         return np.asarray(np.load(path, mmap_mode="r"))

@@ -12,7 +12,7 @@ from edge_agent.records import U8
 from train.augment import distort, jittered_crop
 from train.config import TrainConfig
 from train.data import Sample
-from train.faces import Region, RegionStore
+from train.faces import Region, RegionStore, smaller
 from train.masks import draw, face_frame
 
 GOOD, BARE, BAD = "with_mask", "without_mask", "mask_weared_incorrect"
@@ -20,7 +20,7 @@ GOOD, BARE, BAD = "with_mask", "without_mask", "mask_weared_incorrect"
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """One view to make. mask: "" for the photograph as it is, else the class that a drawn mask turns a bare face into."""
+    """One view to make. mask: "" for the photograph as it is, else the class that a drawn mask makes of a bare face."""
 
     sample: int
     label: int
@@ -53,7 +53,7 @@ class Views:
             synthetic = (
                 {BAD: config.synthetic_bad, GOOD: config.synthetic_good}.get(label, 0.0) if len(self._bare) else 0.0
             )
-            drawn = int(round(count * synthetic))
+            drawn = round(count * synthetic)
             out += [self._draw(i, label, "", rng) for i in self._pick(self._of[label], count - drawn, rng)]
             if drawn:
                 out += [self._draw(i, label, label, rng) for i in self._pick(self._bare, drawn, rng)]
@@ -66,7 +66,7 @@ class Views:
         else:
             shares = {label: float(len(self._of[label])) for label in self._labels}
         total = sum(shares.values())
-        return {label: int(round(size * share / total)) for label, share in shares.items()}
+        return {label: round(size * share / total) for label, share in shares.items()}
 
     def _pick(self, among: NDArray[np.int64], count: int, rng: np.random.Generator) -> NDArray[np.int64]:
         weights = np.array([self._samples[i].weight for i in among])
@@ -95,7 +95,8 @@ class Views:
             donor = None
             if len(self._donors) and rng.random() < self._config.balance.donors:
                 donor = self._store[int(rng.choice(self._donors))]
-            drawn = draw(region, rng, bad, donor)
+            region = smaller(region, 1.1 * self._config.model.input_size_px)
+            drawn = draw(region, rng, bad, smaller(donor, 1.1 * self._config.model.input_size_px) if donor else None)
             if drawn is not None:
                 return Region(drawn, region.box, region.landmarks)
             region = self._store[int(rng.choice(self._bare))]

@@ -31,7 +31,7 @@ VERSION = 3
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """bgr: uint8 (rows, columns, 3). box: the face in it. landmarks: float32 (5, 2) in its pixels, NaN where unknown."""
+    """bgr: uint8 (rows, columns, 3). box: the face. landmarks: float32 (5, 2) in its pixels, NaN where unknown."""
 
     bgr: U8
     box: Box
@@ -69,6 +69,20 @@ def cut(bgr: U8, box: Box, landmarks: NDArray[np.float32] | None = None, reach: 
     points = np.full((5, 2), np.nan, np.float32) if landmarks is None else (landmarks - (left, top)) * scale
     moved = Box((box.x - left) * scale, (box.y - top) * scale, box.w * scale, box.h * scale)
     return Region(inside, moved, points.astype(np.float32))
+
+
+def smaller(region: Region, side_px: float) -> Region:
+    """The region with its face at most side_px large, with less room around it: fewer pixels to draw on."""
+    box, side = region.box, max(region.box.w, region.box.h)
+    room = 0.5 * side
+    left, top = max(0, int(box.x - room)), max(0, int(box.y - room))
+    inside = region.bgr[top : int(box.y + box.h + room), left : int(box.x + box.w + room)]
+    scale = min(1.0, side_px / side)
+    if scale < 1:
+        size = max(1, round(inside.shape[1] * scale)), max(1, round(inside.shape[0] * scale))
+        inside = np.asarray(cv2.resize(inside, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    moved = Box((box.x - left) * scale, (box.y - top) * scale, box.w * scale, box.h * scale)
+    return Region(inside, moved, ((region.landmarks - (left, top)) * scale).astype(np.float32))
 
 
 def face_in(bgr: U8, finder: LandmarkFinder | None, inset: float) -> tuple[Box, NDArray[np.float32] | None]:

@@ -1,4 +1,4 @@
-"""Five landmarks a face (eyes, nose, mouth corners), from YuNet where its file is given. For synthetic masks and loose crops."""
+"""Five landmarks a face (eyes, nose, mouth corners), from YuNet where its file is given."""
 
 from __future__ import annotations
 

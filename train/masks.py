@@ -1,8 +1,8 @@
 """Masks drawn on bare faces, worn well and badly, from five landmarks.
 
-Coordinates of a face: x in half the distance between the eyes, from their middle to the wearer's left (right in the picture); y from the
-eyes (0) to the mouth (1). A frontal face has its chin near y 1.8 and its jaw near x 2. The proportions come from
-overlays on faces of the training split, not from a paper.
+Coordinates of a face: x in half the distance between the eyes, from their middle to the wearer's left (right in the
+picture); y from the eyes (0) to the mouth (1). A frontal face has its chin near y 1.8 and its jaw near x 2. The
+proportions come from overlays on faces of the training split, not from a paper.
 """
 
 from __future__ import annotations
@@ -19,14 +19,26 @@ from train.faces import Region
 Points = NDArray[np.float32]
 BAD_STYLES = ("nose_out", "nose_out", "nose_out", "nose_tip", "chin", "chin", "one_ear", "eyes", "moustache")
 PALETTE = (  # BGR
-    (225, 195, 150), (205, 170, 110), (240, 240, 240), (232, 228, 222), (35, 32, 32), (60, 55, 52), (165, 190, 130),
-    (150, 150, 150), (180, 160, 225), (120, 60, 35), (60, 60, 170), (200, 205, 215), (235, 215, 180), (90, 110, 70),
-)  # fmt: skip
+    (225, 195, 150),
+    (205, 170, 110),
+    (240, 240, 240),
+    (232, 228, 222),
+    (35, 32, 32),
+    (60, 55, 52),
+    (165, 190, 130),
+    (150, 150, 150),
+    (180, 160, 225),
+    (120, 60, 35),
+    (60, 60, 170),
+    (200, 205, 215),
+    (235, 215, 180),
+    (90, 110, 70),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class FaceFrame:
-    """The affine frame of a face: origin between the eyes, half eye distance and eyes-to-mouth as axes, nose shift in x."""
+    """The affine frame of a face: origin between the eyes, half their distance and eyes to mouth as axes, nose's x."""
 
     origin: Points
     x_axis: Points
@@ -94,21 +106,35 @@ def _outline(style: str, turn: float, rng: np.random.Generator) -> Points:
         "nose_out": (rng.uniform(0.72, 1.0), rng.uniform(1.7, 2.3), rng.uniform(1.6, 2.3), 0.0, rng.normal(0, 0.05)),
         "nose_tip": (rng.uniform(0.56, 0.72), rng.uniform(1.7, 2.2), rng.uniform(1.55, 2.1), 0.0, rng.normal(0, 0.04)),
         "chin": (rng.uniform(1.2, 1.55), rng.uniform(1.95, 2.6), rng.uniform(1.2, 1.9), 0.0, rng.normal(0, 0.06)),
-        "one_ear": (rng.uniform(0.7, 1.2), rng.uniform(1.8, 2.5), rng.uniform(0.8, 1.2), rng.choice([-1, 1]) * rng.uniform(0.9, 1.6), rng.normal(0, 0.35)),
+        "one_ear": (
+            rng.uniform(0.7, 1.2),
+            rng.uniform(1.8, 2.5),
+            rng.uniform(0.8, 1.2),
+            rng.choice([-1, 1]) * rng.uniform(0.9, 1.6),
+            rng.normal(0, 0.35),
+        ),
         "eyes": (rng.uniform(-0.75, -0.4), rng.uniform(0.35, 0.75), rng.uniform(1.6, 2.2), 0.0, rng.normal(0, 0.05)),
         "moustache": (rng.uniform(0.3, 0.55), rng.uniform(0.8, 1.0), rng.uniform(1.4, 2.0), 0.0, rng.normal(0, 0.05)),
-    }[style]  # fmt: skip
+    }[style]
     lift = rng.uniform(-0.05, 0.22) if style in ("well", "nose_out", "nose_tip") else rng.uniform(-0.15, 0.15)
     sides_top, sides_bottom = top + rng.uniform(-0.1, 0.3), top + (bottom - top) * rng.uniform(0.45, 0.75)
     narrow = rng.uniform(0.5, 0.8)
     shift = middle + turn * 0.45
     points = np.array(
         [
-            [-half, sides_top], [-half * 0.55, top + 0.06], [turn * 0.35, top - lift], [half * 0.55, top + 0.06], [half, sides_top],
-            [half * 0.97, sides_bottom], [half * narrow, bottom - 0.12], [0, bottom], [-half * narrow, bottom - 0.12], [-half * 0.97, sides_bottom],
+            [-half, sides_top],
+            [-half * 0.55, top + 0.06],
+            [turn * 0.35, top - lift],
+            [half * 0.55, top + 0.06],
+            [half, sides_top],
+            [half * 0.97, sides_bottom],
+            [half * narrow, bottom - 0.12],
+            [0, bottom],
+            [-half * narrow, bottom - 0.12],
+            [-half * 0.97, sides_bottom],
         ],
         np.float32,
-    )  # fmt: skip
+    )
     # the far side of a turned face is shorter
     far = np.sign(points[:, 0]) == np.sign(turn)
     points[:, 0] *= np.where(far, 1 - 0.45 * min(1.0, abs(turn)), 1.0)

@@ -18,7 +18,10 @@ from train.config import ModelConfig, PhaseConfig
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """model: the whole. backbone: pictures to feature maps. head: feature maps to probabilities. normalise: 0..255 to what the backbone expects."""
+    """model: the whole. backbone: pictures to feature maps. head: those to probabilities.
+
+    normalise: 0..255 to what the backbone expects.
+    """
 
     model: keras.Model
     backbone: keras.Model
@@ -34,7 +37,7 @@ def build(config: ModelConfig, labels: int) -> Network:
     x = layers.GlobalAveragePooling2D(name="pool")(features)
     if config.head_units:
         x = layers.Dense(config.head_units, activation="relu", name="dense")(x)
-        x = layers.BatchNormalization(name="norm")(x)
+        x = layers.BatchNormalization(momentum=0.9, name="norm")(x)
     x = layers.Dropout(config.dropout, name="dropout")(x)
     head = keras.Model(features, layers.Dense(labels, activation="softmax", name="probabilities")(x), name="head")
     picture = keras.Input((size, size, 3), name="rgb")

@@ -18,6 +18,7 @@ from train.models import Network, halve
 from train.scores import macro_f1
 
 Features = NDArray[np.float16]
+WARM_UP_STEPS = 80
 
 
 class Batches(keras.utils.PyDataset):
@@ -86,24 +87,29 @@ class Keeper(keras.callbacks.Callback):
     def _mine(self) -> list[dict[str, Any]]:
         return [row for row in self._history if row["phase"] == self._config.name]
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Warm up over the first steps (a fresh optimiser's steps are rough), then follow the cosine."""
+        steps = int(self.params["steps"])
+        at = len(self._mine) * steps + batch
         if self._config.schedule == "cosine":
-            share = epoch / self._config.epochs
-            self.model.optimizer.learning_rate = self._config.learning_rate * (
-                0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share))
-            )
+            wave = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * at / (steps * self._config.epochs)))
+            self.model.optimizer.learning_rate = self._config.learning_rate * wave * min(1.0, (at + 1) / WARM_UP_STEPS)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         x, y = self._val
         p = predict(self.model, x)
         picked = p[np.arange(len(y)), y]
         row = {
-            "phase": self._config.name, "epoch": epoch, "at": len(self._history),
-            "loss": float(logs["loss"]), "accuracy": float(logs["accuracy"]),
-            "val_loss": float(-np.log(np.clip(picked, 1e-7, 1)).mean()), "val_accuracy": float((p.argmax(1) == y).mean()),
+            "phase": self._config.name,
+            "epoch": epoch,
+            "at": len(self._history),
+            "loss": float(logs["loss"]),
+            "accuracy": float(logs["accuracy"]),
+            "val_loss": float(-np.log(np.clip(picked, 1e-7, 1)).mean()),
+            "val_accuracy": float((p.argmax(1) == y).mean()),
             "val_macro_f1": macro_f1(y, p.argmax(1), p.shape[1]),
             "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
-        }  # fmt: skip
+        }
         self._history.append(row)
         scores = [score(r) for r in self._mine]
         since = len(scores) - 1 - int(np.argmax(scores))

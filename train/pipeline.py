@@ -32,7 +32,7 @@ from train.scores import confusion, ece, fit_temperature, macro_f1, per_class, s
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """run_id: MLflow's id, "" where tracking is off. folder: holds model.keras, model.json, val_predictions.npz, history.json."""
+    """run_id: MLflow's id, "" where tracking is off. folder: holds model.keras, model.json, val_predictions.npz."""
 
     run_id: str
     folder: Path
@@ -126,7 +126,8 @@ def _run_phases(
     def report(row: dict[str, Any]) -> None:
         took = time.monotonic() - began
         print(
-            f"{row['phase']:>8} {row['epoch'] + 1:3d}  loss {row['loss']:.4f}  val loss {row['val_loss']:.4f}  val accuracy {row['val_accuracy']:.4f}  val macro-F1 {row['val_macro_f1']:.4f}  {took:6.0f} s",
+            f"{row['phase']:>8} {row['epoch'] + 1:3d}  loss {row['loss']:.4f}  val loss {row['val_loss']:.4f}  "
+            f"val accuracy {row['val_accuracy']:.4f}  val macro-F1 {row['val_macro_f1']:.4f}  {took:6.0f} s",
             flush=True,
         )
         run.epoch(row)
@@ -136,7 +137,7 @@ def _run_phases(
     for number, phase in enumerate(config.phase):
 
         def banks_for(halves: Any, phase: Any = phase) -> Banks:
-            # what a bank holds follows from the faces, the views' settings, the layer of the cut and the weights below it
+            # a bank follows from the faces, the views' settings, the layer of the cut and the weights below it
             key = json.dumps(
                 [
                     dataset.data_sha256,
@@ -185,7 +186,7 @@ def class_weights(samples: list[Sample], labels: tuple[str, ...]) -> NDArray[np.
 
 
 def three_class_sets(samples: list[Sample], labels: tuple[str, ...]) -> NDArray[np.bool_]:
-    """Faces of sets that label every class: only there a label means what it says (in the others badly worn is unlabelled)."""
+    """Faces of sets that label every class: elsewhere a badly worn mask hides among the others."""
     full = {name for name in {s.set for s in samples} if {s.label for s in samples if s.set == name} == set(labels)}
     return np.array([s.set in full or not full for s in samples])
 
@@ -209,6 +210,7 @@ def finish(
         "val_ece_before": ece(raw[full], truth[full]),
         "val_ece": ece(p[full], truth[full]),
         "val_coverage": at_risk.coverage,
+        "val_coverage_at_1_percent_risk": threshold_at_risk(p[full], truth[full], 0.01).coverage,
     }
     metrics |= {f"val_recall_{label}": float(per_class(table)[i, 1]) for i, label in enumerate(labels)}
     with write_atomically(folder / "val_predictions.npz") as out:
@@ -231,7 +233,7 @@ def finish(
             **describe(config.model),
             "crop_margin": config.crop_margin,
             "temperature": temperature,
-            "thresholds": {"certain": at_risk.threshold},
+            "thresholds": dict.fromkeys(labels, at_risk.threshold),
             "metrics": metrics,
             "parameters": parameters(network.model),
             "epochs": len(history),

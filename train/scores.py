@@ -17,7 +17,7 @@ def confusion(truth: Labels, found: Labels, classes: int) -> NDArray[np.int64]:
 
 
 def per_class(table: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Precision, recall, F1 of each class: (classes, 3). A class never predicted has precision 0; one without faces NaN recall and F1."""
+    """Precision, recall, F1 of each class: (classes, 3). Never predicted: precision 0; no face: recall, F1 NaN."""
     hits = np.diag(table).astype(float)
     found, true = table.sum(0), table.sum(1)
     precision = np.divide(hits, found, out=np.zeros_like(hits), where=found > 0)

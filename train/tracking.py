@@ -1,4 +1,4 @@
-"""What a run leaves in MLflow. `MLFLOW_TRACKING_URI` selects a server; a SQLite file in the working folder is the default."""
+"""What a run leaves in MLflow. `MLFLOW_TRACKING_URI` selects a server; the default is a local SQLite file."""
 
 from __future__ import annotations
 
@@ -131,9 +131,16 @@ def open_run(config: TrainConfig, dataset: Dataset, folder: Path, parent_run_id:
         except mlflow.MlflowException:
             kept.unlink()
     tags = {
-        "code_version": code_version(), "data_sha256": dataset.data_sha256, "split_sha256": dataset.split_sha256, "python": platform.python_version(),
-        "keras": keras.__version__, "backend": keras.backend.backend(), "machine": platform.machine(), "folder": folder.name, "mlflow.runName": config.name,
-    }  # fmt: skip
+        "code_version": code_version(),
+        "data_sha256": dataset.data_sha256,
+        "split_sha256": dataset.split_sha256,
+        "python": platform.python_version(),
+        "keras": keras.__version__,
+        "backend": keras.backend.backend(),
+        "machine": platform.machine(),
+        "folder": folder.name,
+        "mlflow.runName": config.name,
+    }
     if parent_run_id:
         tags["mlflow.parentRunId"] = parent_run_id
     run = client.create_run(experiment.experiment_id, tags=tags)

@@ -66,7 +66,7 @@ def read_voc(images: Path, annotations: Path) -> Iterator[Labelled]:
 
 
 def read_yolo(images: Path, annotations: Path, names: Path | None = None) -> Iterator[Labelled]:
-    """YOLO: `class centre_x centre_y width height`, fractions of the picture; names from classes.txt where it is there."""
+    """YOLO: `class centre_x centre_y width height`, fractions of the picture; names from classes.txt if there."""
     listed = names.read_text().split() if names and names.is_file() else []
     for path in pictures(images):
         txt = annotations / f"{path.stem}.txt"
