@@ -34,7 +34,7 @@ def frontal(landmarks_px: F32 | None) -> float:
     """1 for a face seen from the front, 0.2 for a profile, by eyes and nose; 1 where they are unknown."""
     if landmarks_px is None:
         return 1.0
-    (right_x, right_y), (left_x, left_y), (nose_x, nose_y) = landmarks_px[:3].tolist()
+    right_x, right_y, left_x, left_y, nose_x, nose_y = map(float, landmarks_px[:3].ravel())
     across_x, across_y = left_x - right_x, left_y - right_y
     between_squared = across_x * across_x + across_y * across_y
     if between_squared < 1.0:

@@ -21,13 +21,16 @@ from edge_agent.assign import FORBIDDEN, assign
 from edge_agent.config import TrackConfig
 from edge_agent.records import F32, Box, Reading, Track
 
-REACH_SIDES = 0.9  # a detector's jitter and a head's start from rest
-REACH_SIDES_PER_S = 6.0  # a walker at 1.2 m/s with a face 0.2 m high
+REACH_SIDES = 0.7  # a detector's jitter and a head's start from rest
+REACH_SIDES_PER_S = 2.0  # whose speed is known may change it
+UNKNOWN_SIDES_PER_S = 6.0  # whose speed is not known yet may be a walker at 1.2 m/s with a face 0.2 m high
 REACH_SIDES_MOST = 2.5
+KNOWN_AFTER_HITS = 3
+JUMP_SIDES = 0.5  # further than a head at rest moves between two looks
 RETURN_SIDES = 1.2  # how far from the place where one stood still
 SETTLED_SIDES_PER_S = 0.6  # slower than this is standing still
 SIZE_RATIO_MOST = 1.8
-COAST_S = 0.8  # a lost person is thought to walk on for so long
+COAST_S = 1.5  # a lost person is thought to walk on for so long
 SPEED_MEMORY_S = 0.25
 STILL_SIDES = 0.12  # a poster's box jitters less, a living head's place over minutes more
 STILL_MEMORY_S = 2.0
@@ -47,6 +50,8 @@ class _Path:
     misses: int = 0
     speed_x: float = 0.0
     speed_y: float = 0.0
+    rest: Box | None = None
+    hits_since_rest: int = 0
     probabilities: tuple[float, ...] = ()
     still_since_s: float = 0.0
     still_at: Box = field(default_factory=lambda: Box(0, 0, 0, 0))
@@ -55,6 +60,15 @@ class _Path:
     @property
     def side(self) -> float:
         return max(1.0, (self.box.w + self.box.h) / 2)
+
+    def places(self, at_s: float) -> list[Box]:
+        """Where to look: where the speed leads, and the place that a jump has just left."""
+        return [self.predicted(at_s)] if self.rest is None else [self.predicted(at_s), self.rest]
+
+    def go_back(self) -> None:
+        """The jump led to nothing: a false box had taken the place of one who stands still and looks away."""
+        if self.rest is not None:
+            self.box, self.rest, self.speed_x, self.speed_y = self.rest, None, 0.0, 0.0
 
     def predicted(self, at_s: float) -> Box:
         ahead_s = min(COAST_S, max(0.0, at_s - self.last_s))
@@ -99,6 +113,7 @@ class Tracker:
     def resized(self, scale_x: float, scale_y: float) -> None:
         """Follow a change of resolution."""
         for path in self._paths:
+            path.rest = None
             path.box = _scaled(path.box, scale_x, scale_y)
             path.still_at = _scaled(path.still_at, scale_x, scale_y)
             path.smooth = _scaled(path.smooth, scale_x, scale_y)
@@ -114,25 +129,30 @@ class Tracker:
                 _see(path, at_s, found[row])
             else:
                 path.reading, path.misses = None, path.misses + 1
+                if path.misses >= 2:
+                    path.go_back()
         return [reading for column, reading in enumerate(readings) if column not in taken]
 
     def _costs(self, at_s: float, readings: list[Reading]) -> F32:
         costs = np.full((len(self._paths), len(readings)), FORBIDDEN, np.float32)
         middles = [reading.face.box.centre for reading in readings]
         for row, path in enumerate(self._paths):
-            place, reach = path.predicted(at_s), self._reach_sides(path, at_s)
-            (x, y), side = place.centre, path.side
-            near_px = reach * side * (1 + SIZE_RATIO_MOST) / 2  # the mean side of two boxes is at most so much
-            for column, (middle_x, middle_y) in enumerate(middles):
-                if abs(middle_x - x) <= near_px and abs(middle_y - y) <= near_px:
-                    costs[row, column] = _cost(place, path, readings[column], reach)
+            reach = self._reach_sides(path, at_s)
+            near_px = reach * path.side * (1 + SIZE_RATIO_MOST) / 2  # the mean side of two boxes is at most so much
+            for place in path.places(at_s):
+                x, y = place.centre
+                for column, (middle_x, middle_y) in enumerate(middles):
+                    if abs(middle_x - x) <= near_px and abs(middle_y - y) <= near_px:
+                        cost = _cost(place, path, readings[column], reach)
+                        costs[row, column] = min(costs[row, column], cost)
         return costs
 
     def _reach_sides(self, path: _Path, at_s: float) -> float:
         unseen_s = at_s - path.last_s
         if unseen_s > self._config.lost_after_s:
             return RETURN_SIDES
-        return min(REACH_SIDES_MOST, REACH_SIDES + REACH_SIDES_PER_S * unseen_s)
+        per_s = REACH_SIDES_PER_S if path.hits >= KNOWN_AFTER_HITS else UNKNOWN_SIDES_PER_S
+        return min(REACH_SIDES_MOST, REACH_SIDES + per_s * unseen_s)
 
     def _has_left(self, path: _Path, at_s: float) -> bool:
         keep_s = self._config.lost_after_s
@@ -169,6 +189,7 @@ class Tracker:
 def _see(path: _Path, at_s: float, reading: Reading) -> None:
     """Take a reading: place, speed, stillness."""
     box, elapsed_s = reading.face.box, at_s - path.last_s
+    _note_jump(path, box)
     if elapsed_s > 0:
         (x, y), (old_x, old_y) = box.centre, path.box.centre
         gain = min(1.0, elapsed_s / SPEED_MEMORY_S)
@@ -182,6 +203,20 @@ def _see(path: _Path, at_s: float, reading: Reading) -> None:
     path.probabilities = tuple(0.7 * p + 0.3 * q for p, q in zip(old, reading.probabilities, strict=True))
     path.box, path.reading, path.last_s = box, reading, at_s
     path.hits, path.misses = path.hits + 1, 0
+
+
+def _note_jump(path: _Path, box: Box) -> None:
+    """Remember where one stood who seems to jump, until the new place is seen again, or the old one is."""
+    if path.rest is None:
+        if path.settled and _sides_apart(box, path.box) > JUMP_SIDES:
+            path.rest, path.hits_since_rest = path.box, 0
+        return
+    if _sides_apart(box, path.rest) < _sides_apart(box, path.box):
+        path.go_back()
+        return
+    path.hits_since_rest += 1
+    if path.hits_since_rest >= KNOWN_AFTER_HITS - 1:
+        path.rest = None
 
 
 def _cost(place: Box, path: _Path, reading: Reading, reach_sides: float) -> float:
