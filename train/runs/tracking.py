@@ -1,0 +1,173 @@
+"""The way to MLflow: a client that fails soon and clearly, and never makes a store by mistake."""
+
+from __future__ import annotations
+
+import os
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge_agent.errors import MaskwatchError, NotFoundError, UnavailableError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+ANSWER_WITHIN_S = 5.0
+MODEL_FILE, RECORD_FILE = "model.keras", "model.json"
+MODEL_FOLDERS = ("", "model", "export", "artifacts")
+
+
+class TrackingError(MaskwatchError):
+    """MLflow refused; the message says what was asked."""
+
+    exit_status = 69
+
+
+def refuse_absent_store(uri: str) -> None:
+    """Raise where nothing answers at `uri`; MLflow itself would retry for minutes, or make an empty store."""
+    if uri.startswith(("http://", "https://")):
+        _ask(uri)
+    elif uri.startswith("sqlite:///"):
+        path = Path(uri.removeprefix("sqlite:///").split("?")[0])
+        if not path.is_file():
+            raise NotFoundError(
+                f"no MLflow store {path}; train a model first, or set MLFLOW_TRACKING_URI to where the runs are"
+            )
+    elif (
+        not uri.startswith(("postgresql", "mysql", "mssql", "databricks"))
+        and not Path(uri.removeprefix("file://")).is_dir()
+    ):
+        raise NotFoundError(f"no MLflow store {uri}; set MLFLOW_TRACKING_URI to where the runs are")
+
+
+def _ask(uri: str) -> None:
+    hidden = re.sub(r"//[^/@]*@", "//", uri)
+    try:
+        # A password in the URL is for MLflow; /health needs none.
+        with urllib.request.urlopen(f"{hidden.rstrip('/')}/health", timeout=ANSWER_WITHIN_S):
+            return
+    except urllib.error.HTTPError as error:
+        raise UnavailableError(f"{hidden} answers {error.code} at /health; is it an MLflow server?") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise UnavailableError(
+            f"no MLflow server answers at {hidden}: {reason}; start it or set MLFLOW_TRACKING_URI"
+        ) from error
+
+
+def client(uri: str, must_exist: bool = True) -> MlflowClient:
+    """A client for `uri`, also made MLflow's own default; `must_exist` refuses a store that is not there."""
+    if must_exist:
+        refuse_absent_store(uri)
+    import mlflow
+
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """MLflow's errors, as ours; `what` says what was asked for."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        kind = (
+            NotFoundError
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+            else TrackingError
+        )
+        raise kind(f"{what}: {' '.join(str(error).split())[:300]}") from error
+
+
+def find_run(mlflow_client: MlflowClient, given: str) -> Run:
+    """A run by its id, by the beginning of its id (8 characters and more), or by its name where that is unique."""
+    from mlflow.exceptions import MlflowException
+
+    if re.fullmatch(r"[0-9a-f]{32}", given):
+        try:
+            return mlflow_client.get_run(given)
+        except MlflowException as error:
+            raise NotFoundError(
+                f"no run {given} in {mlflow_client.tracking_uri}; `compare` without a run lists them"
+            ) from error
+    with translated(f"looking for the run {given}"):
+        known = list(all_runs(mlflow_client))
+    hits = [r for r in known if r.info.run_name == given or (len(given) >= 8 and r.info.run_id.startswith(given))]
+    if not hits:
+        raise NotFoundError(f"no run {given} in {mlflow_client.tracking_uri}; `compare` without a run lists them")
+    if len(hits) > 1:
+        raise NotFoundError(f"{given} names {len(hits)} runs: {', '.join(r.info.run_id for r in hits)}; give an id")
+    return hits[0]
+
+
+def all_runs(mlflow_client: MlflowClient, filter_string: str = "") -> Iterator[Run]:
+    """Runs of all experiments, newest first."""
+    experiments = [e.experiment_id for e in mlflow_client.search_experiments()]
+    token: str | None = None
+    while experiments:
+        page = mlflow_client.search_runs(experiments, filter_string, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def artifact_folder(mlflow_client: MlflowClient, run_id: str, name: str) -> str | None:
+    """The folder of a run's artifacts that holds a file of this name; "" is the root."""
+    for folder in MODEL_FOLDERS:
+        listed = mlflow_client.list_artifacts(run_id, folder or None)
+        if any(item.path.rsplit("/", 1)[-1] == name for item in listed):
+            return folder
+    return None
+
+
+def download(mlflow_client: MlflowClient, run_id: str, name: str) -> Path | None:
+    """A run's artifact as a local file; None where the run has none of this name."""
+    folder = artifact_folder(mlflow_client, run_id, name)
+    if folder is None:
+        return None
+    with translated(f"downloading {name} of run {run_id}"):
+        return Path(mlflow_client.download_artifacts(run_id, f"{folder}/{name}".lstrip("/")))
+
+
+def refuse_run_without_model(mlflow_client: MlflowClient, run: Run) -> None:
+    """A run that ended before its model was written cannot be compared, promoted or exported."""
+    if artifact_folder(mlflow_client, run.info.run_id, MODEL_FILE) is None:
+        raise NotFoundError(
+            f"run {run.info.run_name} ({run.info.run_id}, {run.info.status.lower()}) has no {MODEL_FILE}; "
+            "finish it by the command that began it, or give another run"
+        )
+
+
+def as_tags(figures: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """A nested record, flat: {"int8": {"f1": 0.9}} becomes {"int8.f1": "0.9"}."""
+    out: dict[str, str] = {}
+    for key, value in figures.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict):
+            out |= as_tags(value, f"{name}.")
+        else:
+            out[name] = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return out
+
+
+def uri() -> str:
+    """Where the runs are: MLFLOW_TRACKING_URI, else the SQLite file that a training makes."""
+    from train.tracking import DEFAULT_URI
+
+    return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+
+
+def experiment() -> str:
+    """The experiment that trainings log to."""
+    from train.tracking import EXPERIMENT
+
+    return os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
