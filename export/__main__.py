@@ -47,7 +47,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--crop-margin", type=float, help="share added around a face; for one without model.json")
     parser.add_argument("--temperature", type=float, help="divides log-probabilities; instead of model.json's")
     parser.add_argument("--size", help="input size of a detector that takes any, WIDTHxHEIGHT")
-    parser.add_argument("--recipe", default="auto", help="ranges for int8: plain, clipped, float-head, or auto")
+    parser.add_argument("--score", type=float, help="a detector's score threshold; instead of its record's")
+    parser.add_argument("--recipe", default="auto", help="ranges for int8: plain, balanced, float-head, or auto")
     parser.add_argument("--calibration-per-class", type=int, default=120, help="faces of each class for the quantiser")
     parser.add_argument("--gate-crops", type=int, default=1200, help="at most so many faces for the gates")
     parser.add_argument("--claim", help="runtimes to prove, with commas (default: litert,tflite-runtime)")
@@ -66,7 +67,12 @@ def _export(args: argparse.Namespace) -> int:
         raise UsageError("--release takes one variant; give --variant with one name")
     _one_thread()
     labels = tuple(args.labels.split(",")) if args.labels else None
-    overrides = {"labels": labels, "crop_margin": args.crop_margin, "temperature": args.temperature}
+    overrides = {
+        "labels": labels,
+        "crop_margin": args.crop_margin,
+        "temperature": args.temperature,
+        "score_threshold": args.score,
+    }
     source = resolve(args.model, overrides)
     order = _order(args, source, variants)
 

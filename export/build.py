@@ -154,10 +154,11 @@ def _classifier(source: Source) -> ClassifierPart:
     record = source.record
     if record.get("crop_margin") is None:
         raise ModelError(f"{source.keras_file} comes without a crop margin; give --crop-margin, as it was trained")
-    given = record.get("thresholds")
+    given = record.get("thresholds") or {}
     if isinstance(given, int | float):
-        given = dict.fromkeys(source.labels, float(given))
-    table = {label: float((given or {}).get(label, THRESHOLD)) for label in source.labels}
+        given = {"certain": given}
+    certain = float(given.get("certain", THRESHOLD))  # one for all labels, unless a label has its own
+    table = {label: float(given.get(label, certain)) for label in source.labels}
     return ClassifierPart(crop_margin=float(record["crop_margin"]), thresholds=table)
 
 

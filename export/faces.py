@@ -71,7 +71,7 @@ def photographs(
 
 def boxed(path: Path, width: int, height: int) -> U8:
     """One photograph fitted into the detector's input: uint8 RGB (height, width, 3)."""
-    return letterbox(_read(path), width, height)[0]
+    return letterbox(read_picture(path), width, height)[0]
 
 
 def _cut(samples: list[Sample], labels: tuple[str, ...], size: int, margin: float) -> Faces:
@@ -79,7 +79,7 @@ def _cut(samples: list[Sample], labels: tuple[str, ...], size: int, margin: floa
     pictures = np.zeros((len(samples), size, size, 3), np.uint8)
     at = 0
     for path, page in groupby(samples, key=lambda s: s.image_path):
-        bgr = _read(path)
+        bgr = read_picture(path)
         for sample in page:
             box = sample.box or face_in(bgr, None, 0.1)[0]
             pictures[at] = crop(bgr, box, size, margin)
@@ -88,7 +88,8 @@ def _cut(samples: list[Sample], labels: tuple[str, ...], size: int, margin: floa
     return Faces(pictures, classes, tuple(s.id for s in samples))
 
 
-def _read(path: Path) -> U8:
+def read_picture(path: Path) -> U8:
+    """A photograph, uint8 BGR. Raises ImageError that names it."""
     bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if bgr is None:
         raise ImageError(f"cannot decode {path}; remove it from the data set or repair it")

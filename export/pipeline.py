@@ -15,7 +15,7 @@ import numpy as np
 from edge_agent.classify import calibrated
 from edge_agent.errors import UsageError
 from edge_agent.model_file import Metric, read
-from edge_agent.records import F32, U8
+from edge_agent.records import F32
 from edge_agent.runtime import Runtime, check_input, open_runtime
 from export import convert, gates
 from export.build import Draft, blind_to, draft, write
@@ -60,6 +60,8 @@ def export(source: Source, dataset: Dataset, order: Order, say: Say) -> list[Var
     say(f"cutting calibration and gate faces at {width} px")
     calibration = calibration_faces(dataset, width, margin, order.calibration_per_class)
     faces = gate_faces(dataset, width, margin, order.gate_crops)
+    if len(faces) < FEWEST_GATE_CROPS:
+        say(f"only {len(faces)} faces for the gates; {FEWEST_GATE_CROPS} and more make their figures firm")
     say(f"asking Keras about {len(faces)} gate faces")
     temperature = float(source.record.get("temperature") or 1.0)
     keras = calibrated(convert.predict(model, faces.pictures)[0], temperature)
@@ -83,8 +85,7 @@ class _Judge:
 
 def _variant(judge: _Judge, model: Any, variant: str, calibration: Faces) -> VariantReport:
     """Convert, and where plain int8 fails its gates go on to the next recipe."""
-    recipes = _recipes(judge.order.recipe) if variant == "int8" else ("plain",)
-    for last, recipe in [(i == len(recipes) - 1, name) for i, name in enumerate(recipes)]:
+    for recipe in recipes_for(judge.order, variant):
         judge.say(f"{variant}: converting ({recipe})")
         converted = convert.convert(model, variant, calibration.pictures, recipe)
         runtime = open_runtime(converted.flatbuffer)
@@ -92,9 +93,9 @@ def _variant(judge: _Judge, model: Any, variant: str, calibration: Faces) -> Var
         check_input(runtime, width, height)
         judge.say(f"{variant}: running {len(judge.faces)} gate faces")
         outcome = judge.outcome(runtime, variant)
-        if outcome.passed or last:
+        if outcome.passed:
             break
-        judge.say(f"{variant}: {recipe} ranges fail a gate; trying the next recipe")
+        judge.say(f"{variant}: {recipe} ranges fail a gate")
     details = {
         "parameters": model.count_params(),
         "calibration_crops": len(calibration) if variant == "int8" else 0,
@@ -175,10 +176,13 @@ def tools() -> dict[str, str]:
     return versions | {"python": ".".join(map(str, sys.version_info[:3]))}
 
 
-def _recipes(wanted: str) -> tuple[str, ...]:
-    from export.quantise import RECIPES
+def recipes_for(order: Order, variant: str) -> tuple[str, ...]:
+    """Which ways to quantise are tried, one after the other, until the gates pass."""
+    from export.quantise import TRIED
 
-    return RECIPES if wanted == "auto" else (wanted,)
+    if variant != "int8":
+        return ("plain",)
+    return TRIED if order.recipe == "auto" else (order.recipe,)
 
 
 def _fits(source: Source, dataset: Dataset, model: Any, width: int, height: int) -> None:
@@ -196,8 +200,3 @@ def _fits(source: Source, dataset: Dataset, model: Any, width: int, height: int)
             f"{source.keras_file} has the labels {', '.join(labels)}, the data set {', '.join(dataset.labels)}; "
             "give --data with the model's labels, in the same order"
         )
-
-
-def as_uint8(pictures: Any) -> U8:
-    """Pictures as the network takes them."""
-    return np.asarray(pictures, np.uint8)

@@ -12,6 +12,17 @@ from typing import Any
 from edge_agent.errors import ModelError, NotFoundError, UsageError
 
 MODEL_NAME, RECORD_NAME = "model.keras", "model.json"
+DETECTOR_WEIGHTS, DETECTOR_RECORD = "average.weights.h5", "detector.json"
+DETECTOR: dict[str, Any] = {
+    "kind": "detector",
+    "labels": ["face"],
+    "architecture": "mobilenet_v2-fpn",
+    "decode": "centre-log-size",
+    "strides": [8, 16, 32],
+    "score_threshold": 0.5,
+    "nms_iou": 0.45,
+}
+"""What every run of train.detector has in common; its record and the command line come over it."""
 _RUN_ID = re.compile(r"^[0-9a-f]{32}$")
 
 
@@ -75,6 +86,9 @@ def resolve(given: str, overrides: dict[str, Any] | None = None) -> Source:
 
 def _from_folder(folder: Path) -> Source:
     model = folder / MODEL_NAME
+    weights = folder / DETECTOR_WEIGHTS
+    if not model.is_file() and weights.is_file():
+        return Source(weights, DETECTOR | _record(folder / DETECTOR_RECORD))
     if not model.is_file():
         raise NotFoundError(f"{folder} holds no {MODEL_NAME}; give the folder of a finished run")
     return Source(model, _record(folder / RECORD_NAME))
