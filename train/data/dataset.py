@@ -7,7 +7,7 @@ import hashlib
 import os
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -53,6 +53,7 @@ class Dataset:
     samples: tuple[Sample, ...]
     data_sha256: str
     split_sha256: str
+    problems: tuple[str, ...] = ()
 
     def of(self, split: str, sets: Iterable[str] | None = None) -> list[Sample]:
         """The samples of a split, of some sets where they are named."""
@@ -74,35 +75,47 @@ def read_config(path: Path) -> tuple[DatasetConfig, Path]:
     return config, root
 
 
-def load(path: Path | str) -> Dataset:
-    """Read every set of a dataset file; refuses a class without pictures and a split that leaks."""
+def load(path: Path | str, lenient: bool = False) -> Dataset:
+    """Read every set of a dataset file; refuses an unknown class, a class without pictures and a split that leaks.
+
+    lenient: collect those in `problems` instead, for the data check.
+    """
     path = Path(path)
     config, root = read_config(path)
     split_text = _read_split(root, config)
     splits = _parse_split(split_text)
+    problems: list[str] = []
+
+    def object_to(message: str) -> None:
+        if not lenient:
+            raise ConfigError(message)
+        problems.append(message)
+
     samples: list[Sample] = []
     for part in config.set:
-        found = list(_samples(part, root, config.labels, splits))
+        found = list(_samples(part, root, config.labels, splits, object_to))
         if not found:
-            raise ConfigError(
-                f"{path}: set {part.name} has no labelled face; check its folders, `classes` and the split file"
-            )
+            object_to(f"{path}: set {part.name} has no labelled face; check its folders, `classes` and the split file")
         samples.extend(found)
-    refuse_leaks(samples)
+    for leak in leaks(samples):
+        object_to(leak)
     counted = Counter(s.label for s in samples if s.split == "train")
     for label in config.labels:
         if not counted[label]:
-            raise ConfigError(f"{path}: no picture of class {label} in the train split; every class needs some")
-    return Dataset(config.labels, tuple(samples), _digest(samples), hashlib.sha256(split_text.encode()).hexdigest())
+            object_to(f"{path}: no picture of class {label} in the train split; every class needs some")
+    split_sha256 = hashlib.sha256(split_text.encode()).hexdigest()
+    return Dataset(config.labels, tuple(samples), _digest(samples), split_sha256, tuple(problems))
 
 
-def refuse_leaks(samples: Iterable[Sample]) -> None:
-    """A group on two sides of the split makes every figure a lie: stop."""
+def leaks(samples: Iterable[Sample]) -> Iterator[str]:
+    """Groups on two sides of the split, one message each: they make every figure a lie."""
     side: dict[str, str] = {}
+    told: set[str] = set()
     for sample in samples:
         other = side.setdefault(sample.group, sample.split)
-        if other != sample.split:
-            raise ConfigError(
+        if other != sample.split and sample.group not in told:
+            told.add(sample.group)
+            yield (
                 f"the split leaks: group {sample.group} is in {other} and in {sample.split} ({sample.id}); "
                 "put all pictures of a group on one side of the split file"
             )
@@ -147,17 +160,22 @@ def _labelled(part: SetConfig, root: Path) -> Iterator[Labelled]:
 
 
 def _samples(
-    part: SetConfig, root: Path, labels: tuple[str, ...], splits: dict[tuple[str, str], tuple[str, str]]
+    part: SetConfig,
+    root: Path,
+    labels: tuple[str, ...],
+    splits: dict[tuple[str, str], tuple[str, str]],
+    object_to: Callable[[str], None],
 ) -> Iterator[Sample]:
     positions: Counter[str] = Counter()
     for item in _labelled(part, root):
         position = positions[item.name]
         positions[item.name] += 1
         if item.alias not in part.classes:
-            raise ConfigError(
+            object_to(
                 f"set {part.name}: {item.image_path.name} has the unknown class {item.alias!r}; "
                 f"`classes` knows {', '.join(sorted(part.classes))}"
             )
+            continue
         label = part.classes[item.alias]
         if not label:
             continue

@@ -1,0 +1,1 @@
+"""Checks of photographs, labels and splits."""
