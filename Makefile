@@ -44,6 +44,8 @@ train: $(DEV)/.done
 	$(BIN)/python -m train $(if $(CONFIG),--config '$(CONFIG)') $(ARGS)
 export: $(DEV)/.done
 	$(BIN)/python -m export $(ARGS)
+bench: $(DEV)/.done
+	$(BIN)/python benchmarks/pipeline.py
 sample: $(DEV)/.done
 	$(BIN)/python tools/make_sample.py edge_agent/samples
 

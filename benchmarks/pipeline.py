@@ -1,6 +1,7 @@
 """Frames a second, latency per stage, and the agent's overhead over its two networks' own invocations, on a clip.
 
     python benchmarks/pipeline.py CLIP [--config FILE] [--width 1280] [--repeat 3]
+    python benchmarks/pipeline.py                      # made from the sample: 1280x720, four faces that move
 
 Decoding the clip and encoding JPEGs are reported apart: they are the camera's and the disk's price. `overhead` is a
 looked-at frame's time less what the two interpreters spent inside `invoke`.
@@ -26,6 +27,7 @@ import numpy as np
 from edge_agent.build import running_agent
 from edge_agent.config import load
 from edge_agent.host import PAGE_BYTES
+from edge_agent.run_command import SAMPLE
 
 cv2.setNumThreads(1)
 
@@ -79,6 +81,29 @@ def enlarged(clip: Path, width: int, folder: Path) -> Path:
     return out
 
 
+def four_faces(folder: Path, frames: int = 150) -> Path:
+    """1280x720 MJPEG: four people of the sample side by side, swaying."""
+    capture = cv2.VideoCapture(str(SAMPLE))
+    pictures = []
+    while True:
+        ok, bgr = capture.read()
+        if not ok:
+            break
+        pictures.append(bgr)
+    # Where the sample's figure stands in the middle of its walks: frame, left edge of a part 320 px wide
+    parts = [pictures[frame][:, left : left + 320] for frame, left in ((30, 430), (90, 250), (150, 430), (28, 400))]
+    out = folder / "four-faces.avi"
+    writer = cv2.VideoWriter(str(out), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (1280, 720))
+    for index in range(frames):
+        picture = np.full((720, 1280, 3), 170, np.uint8)
+        for place, part in enumerate(parts):
+            top = 90 + round(60 * np.sin(index / 12 + place))
+            picture[top : top + part.shape[0], place * 320 : (place + 1) * 320] = part
+        writer.write(picture)
+    writer.release()
+    return out
+
+
 def jpeg_ms(clip: Path) -> float:
     """Median milliseconds to encode one of the clip's pictures, quality 88."""
     capture = cv2.VideoCapture(str(clip))
@@ -124,15 +149,17 @@ def measure(clip: Path, config_file: Path | None) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("clip", type=Path)
+    parser.add_argument("clip", type=Path, nargs="?")
     parser.add_argument("--config", type=Path)
     parser.add_argument("--width", type=int, help="scale the clip to this width first")
     parser.add_argument("--repeat", type=int, default=3)
     args = parser.parse_args()
-    if not args.clip.is_file():
+    if args.clip is not None and not args.clip.is_file():
         sys.exit(f"{args.clip} is not there")
     with tempfile.TemporaryDirectory() as folder:
-        clip = enlarged(args.clip, args.width, Path(folder)) if args.width else args.clip
+        clip = args.clip or four_faces(Path(folder))
+        if args.width:
+            clip = enlarged(clip, args.width, Path(folder))
         runs = [measure(clip, args.config) for _ in range(args.repeat)]
         encode_ms = jpeg_ms(clip)
     best = min(runs, key=lambda run: run["frame_ms"])
