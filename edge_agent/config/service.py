@@ -117,7 +117,7 @@ class HttpConfig(Section):
     )
     max_streams: int = Field(default=24, ge=1, le=200, description="live views and event streams open at once")
     predict: bool = Field(default=True, description="answer POST /predict and /batch_predict")
-    predict_timeout_s: float = Field(default=20, gt=0, le=600, description="a picture may wait and take so long")
+    predict_timeout_s: float = Field(default=60, gt=0, le=600, description="a picture may wait and take so long")
     max_waiting: int = Field(default=4, ge=1, le=100, description="pictures that may wait; more are refused with 429")
     max_image_bytes: int = Field(default=12_000_000, ge=1000, le=200_000_000, description="larger pictures are refused")
     max_image_pixels: int = Field(

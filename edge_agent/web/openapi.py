@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from edge_agent import __version__
 from edge_agent.config import HttpConfig
 from edge_agent.web.api import EventsQuery, HistoryQuery
 from edge_agent.web.models import MODELS
@@ -182,3 +184,12 @@ def _problem(words: str) -> Json:
 
 def _problems(*codes: str) -> Json:
     return {code: {"$ref": f"#/components/responses/{code}"} for code in codes}
+
+
+def main() -> None:
+    """Print the description of a server with the default configuration; docs/openapi.json is made so."""
+    print(json.dumps(document(HttpConfig(), __version__), indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -46,13 +46,13 @@ async function look(file, item, words) {
   }
 }
 
-// XMLHttpRequest, because fetch tells nothing of an upload's progress. A full queue (429) is asked again.
+// XMLHttpRequest, because fetch tells nothing of an upload's progress. A full queue (429) or a busy device (503) is asked again.
 async function send(file, progress) {
   for (let tries = 0; ; tries += 1) {
     const { status, body, wait } = await once(file, progress);
     if (status === 200) return body;
     if (status === 401) location.assign("/login");
-    if (status !== 429 || tries > 20) throw new Error(problemWords(body, status));
+    if ((status !== 429 && status !== 503) || tries > 20) throw new Error(problemWords(body, status));
     await new Promise((resolve) => { setTimeout(resolve, 1000 * wait); });
   }
 }
