@@ -30,6 +30,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge_agent.config import MqttConfig
 from edge_agent.mqtt_client import Failure, Inbound, Publication, explain, make_client
@@ -306,7 +307,8 @@ class Link:
         self._window = min(WINDOW, getattr(properties, "ReceiveMaximum", None) or WINDOW)
         self._largest_bytes = getattr(properties, "MaximumPacketSize", None)
         for topic, qos in self._subscriptions:
-            client.subscribe(topic, qos)
+            # as published: a command that was sent retained is seen to be, also while we are connected
+            client.subscribe(topic, options=SubscribeOptions(qos=qos, retainAsPublished=True))
         with self._lock:
             self._dirty = dict.fromkeys(self._state)
         self._up = True

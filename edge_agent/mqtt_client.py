@@ -111,7 +111,8 @@ def explain(cause: ReasonCode | Exception, config: MqttConfig) -> Failure:
         if value in _REFUSALS:
             kind, words = _REFUSALS[value]
             return Failure(kind, f"broker {where}: {words}", is_final=kind != "taken_over")
-        return Failure("lost", f"broker {where} is gone: {str(cause).lower()}")
+        words = "the connection broke" if value == 0x80 else str(cause).lower()
+        return Failure("lost", f"broker {where} is gone: {words}")
     if isinstance(cause, ConfigError):
         return Failure("config", str(cause), is_final=True)
     if isinstance(cause, ssl.SSLCertVerificationError):

@@ -35,7 +35,7 @@ MEMORY_EVENTS = 5_000  # while the disk takes nothing
 MEMORY_BYTES = 8_000_000
 REOPEN_EVERY_S = 10.0
 AGE_CHECK_EVERY_S = 60.0
-ACK_EVERY_S = 0.5  # an acknowledgement that a kill forgets is an event sent twice
+ACK_EVERY_S = 0.1  # an acknowledgement that a kill forgets is an event sent twice
 READ_AHEAD = 200
 
 
@@ -60,10 +60,9 @@ class Spool:
         config: SpoolConfig,
         clock: Callable[[], float] = time.monotonic,
         on_put: Callable[[], None] = lambda: None,
-        on_commit: Callable[[list[SpoolRow]], None] = lambda rows: None,
     ) -> None:
-        """on_put: called when something can be taken. on_commit: called with rows that are safely on disk."""
-        self._config, self._clock, self._on_put, self._on_commit = config, clock, on_put, on_commit
+        """on_put: called when something can be taken."""
+        self._config, self._clock, self._on_put = config, clock, on_put
         self._memory = threading.Lock()  # short: never held while the disk works
         self._disk = threading.Lock()
         self._wake = threading.Event()
@@ -261,7 +260,6 @@ class Spool:
                 self._repair(failure)
                 return
         if rows:
-            self._on_commit(rows)
             self._on_put()
 
     def _after_write(self, rows: list[SpoolRow], acked: list[int]) -> None:

@@ -106,14 +106,13 @@ def test_a_commit_is_due_after_the_stated_time(tmp_path):
 
 
 def test_with_a_commit_of_each_an_event_is_on_disk_before_it_can_be_sent(tmp_path):
-    told: list[str] = []
-    config = SpoolConfig(commit_every_s=0)
-    spool = Spool(
-        tmp_path / "spool.db", config, on_commit=lambda rows: told.extend(row.payload.decode() for row in rows)
-    )
+    spool = opened(tmp_path, commit_every_s=0)
     put = fill(spool, 3)
-    assert until(lambda: len(told) == 3)
-    assert texts(spool) == put == told
+    assert until(lambda: spool.state().unwritten == 0)
+    taken = texts(spool)
+    with sqlite3.connect(tmp_path / "spool.db") as db:
+        on_disk = [payload.decode() for (payload,) in db.execute("SELECT payload FROM event ORDER BY id")]
+    assert taken == on_disk == put
     spool.close()
 
 
