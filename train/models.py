@@ -27,6 +27,7 @@ class Network:
     backbone: keras.Model
     head: keras.Model
     normalise: keras.Layer
+    pretrained: bool = True
 
 
 def build(config: ModelConfig, labels: int) -> Network:
@@ -41,9 +42,10 @@ def build(config: ModelConfig, labels: int) -> Network:
     x = layers.Dropout(config.dropout, name="dropout")(x)
     head = keras.Model(features, layers.Dense(labels, activation="softmax", name="probabilities")(x), name="head")
     picture = keras.Input((size, size, 3), name="rgb")
-    # training=False: the backbone's batch norm stays in inference mode, whatever is opened
     out = head(backbone(normalise(picture), training=False))
-    return Network(keras.Model(picture, out, name="maskwatch_classifier"), backbone, head, normalise)
+    return Network(
+        keras.Model(picture, out, name="maskwatch_classifier"), backbone, head, normalise, bool(config.weights)
+    )
 
 
 def _backbone(config: ModelConfig) -> tuple[keras.Model, keras.Layer]:
@@ -139,7 +141,9 @@ def halve(network: Network, phase: PhaseConfig) -> Halves:
     first = first_open(backbone, phase)
     cut = max((number for number in bridges(backbone) if number < max(first, 1)), default=0)
     for number, layer in enumerate(backbone.layers):
-        layer.trainable = number >= first
+        # a frozen BatchNormalization runs in inference mode; `training=False` at the call does not, fit overrides it
+        learned = network.pretrained and isinstance(layer, layers.BatchNormalization)
+        layer.trainable = number >= first and not learned
     size = backbone.input.shape[1:]
     picture = keras.Input(size)
     if cut >= len(backbone.layers) - 1:
