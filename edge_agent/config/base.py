@@ -36,8 +36,11 @@ def _credential(path: Path, info: ValidationInfo) -> Path:
     places = info.context
     if not isinstance(places, Places):
         return path
-    if places.credentials is not None and not path.is_absolute() and (places.credentials / path).is_file():
-        return places.credentials / path
+    if places.credentials is not None and not path.is_absolute():
+        # a folder given to LoadCredential=maskwatch:... puts that id before each name
+        for found in (places.credentials / path, places.credentials / f"maskwatch_{path}"):
+            if found.is_file():
+                return found
     return places.folder / path
 
 

@@ -117,9 +117,12 @@ def test_secrets_are_found_among_credentials_first_then_beside_the_file(tmp_path
     credentials = tmp_path / "credentials"
     credentials.mkdir()
     (credentials / "mqtt").write_text("from systemd\n")
+    (credentials / "maskwatch_camera").write_text("u:p")
     text = '[mqtt]\nhost = "b"\nusername = "u"\npassword_file = "mqtt"\n[http]\ntoken_file = "token"\n'
+    text += '[[camera]]\nsource = "rtsp://c/1"\ncredentials_file = "camera"\n'
     config = load(write(tmp_path, text), {"CREDENTIALS_DIRECTORY": str(credentials)})
     assert config.mqtt.password_file == credentials / "mqtt"
+    assert config.camera[0].credentials_file == credentials / "maskwatch_camera"
     assert config.http.token_file == tmp_path / "token"
     assert read_secret(config.mqtt.password_file, "mqtt.password_file") == "from systemd"
 
