@@ -1,0 +1,177 @@
+"""Assigner, loss, network and checkpoint of the detector."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_agent.errors import ConfigError, NotFoundError, UsageError
+from train.detector.release import read_size
+from train.detector.train_command import read_config
+
+keras = pytest.importorskip("keras", reason="training needs Keras")
+
+from train.detector.assign import assign, pairwise_iou  # noqa: E402
+from train.detector.geometry import iou_matrix  # noqa: E402
+from train.detector.losses import cells, decode, detection_loss  # noqa: E402
+from train.detector.network import STRIDES, build_detector, fold, load_imagenet, split  # noqa: E402
+from train.detector.trainer import Training  # noqa: E402
+
+SIZE = 128
+
+
+@pytest.fixture(scope="module")
+def network() -> keras.Model:
+    return build_detector(channels=16)
+
+
+def labels_with(*rows: list[float]) -> np.ndarray:
+    labels = np.zeros((1, 8, 5), np.float32)
+    labels[0, : len(rows)] = rows
+    return labels
+
+
+def perfect_maps(box: list[float], logit: float = 8.0) -> list[np.ndarray]:
+    """Maps that say: nothing anywhere, but this box in the middle cell of stride 8."""
+    maps: list[np.ndarray] = []
+    for stride in STRIDES:
+        side = SIZE // stride
+        maps += [np.full((1, side, side, 1), -8.0, np.float32), np.zeros((1, side, side, 4), np.float32)]
+    column, row = int((box[0] + box[2]) / 2 // 8), int((box[1] + box[3]) / 2 // 8)
+    centre = np.array([(box[0] + box[2]) / 16 - column - 0.5, (box[1] + box[3]) / 16 - row - 0.5])
+    maps[0][0, row, column] = logit
+    maps[1][0, row, column] = [*centre, *np.log([(box[2] - box[0]) / 8, (box[3] - box[1]) / 8])]
+    return maps
+
+
+def test_overlaps_agree_with_numpy() -> None:
+    rng = np.random.default_rng(0)
+    corners = np.sort(rng.uniform(0, 50, (2, 9, 2, 2)), axis=2).reshape(2, 9, 4).astype(np.float32)
+    ours = np.asarray(pairwise_iou(corners[:1, :4], corners[:1]))[0]
+    assert ours == pytest.approx(iou_matrix(corners[0, :4], corners[0]), abs=1e-4)
+
+
+def test_a_face_smaller_than_a_cell_still_gets_cells() -> None:
+    centres, strides = cells(SIZE, SIZE)
+    boxes = np.concatenate([np.asarray(centres) - 8, np.asarray(centres) + 8], axis=1)[None].astype(np.float32)
+    face = np.array([[[33, 33, 38, 38], [0, 0, 0, 0]]], np.float32)
+    scores = np.full((1, len(boxes[0])), 0.01, np.float32)
+    targets = assign(scores, boxes, face, np.array([[1, 0]], np.float32), centres, strides)
+    assert np.asarray(targets.positive).sum() >= 1
+    assert np.asarray(targets.box)[0][np.asarray(targets.positive)[0] > 0] == pytest.approx(
+        np.broadcast_to(face[0, 0], (int(np.asarray(targets.positive).sum()), 4))
+    )
+
+
+def test_padding_and_empty_pictures_answer_for_nothing() -> None:
+    centres, strides = cells(SIZE, SIZE)
+    boxes = np.concatenate([np.asarray(centres) - 8, np.asarray(centres) + 8], axis=1)[None].astype(np.float32)
+    scores = np.full((1, len(boxes[0])), 0.01, np.float32)
+    targets = assign(scores, boxes, np.zeros((1, 2, 4), np.float32), np.zeros((1, 2), np.float32), centres, strides)
+    assert np.asarray(targets.positive).sum() == 0
+    assert np.asarray(targets.score).sum() == 0
+
+
+def test_the_right_answer_costs_less_than_a_wrong_one() -> None:
+    face = [40.0, 40.0, 72.0, 80.0]
+    right = detection_loss(perfect_maps(face), labels_with([*face, 1]))
+    moved = detection_loss(perfect_maps([56.0, 40.0, 88.0, 80.0]), labels_with([*face, 1]))
+    unseen = detection_loss(perfect_maps(face, -8.0), labels_with([*face, 1]))
+    assert float(right[1]) < float(moved[1])
+    assert float(right[0]) < float(unseen[0])
+
+
+def test_a_box_on_an_unsure_face_costs_nothing() -> None:
+    face = [40.0, 40.0, 72.0, 80.0]
+    forgiven = detection_loss(perfect_maps(face), labels_with([*face, -1]))
+    blamed = detection_loss(perfect_maps(face), labels_with())
+    assert float(forgiven[0]) < 0.01 < float(blamed[0])
+
+
+def test_decoding_in_training_and_on_the_device_agree() -> None:
+    from edge_agent.detect_tflite import decode as on_device
+    from edge_agent.detect_tflite import levels_of
+
+    maps = perfect_maps([40.0, 40.0, 72.0, 80.0])
+    box, _ = on_device(maps, levels_of([m.shape for m in maps], SIZE, SIZE), 0.5)
+    centres, strides = cells(SIZE, SIZE)
+    raw = np.concatenate([m.reshape(1, -1, 4) for m in maps[1::2]], axis=1)
+    best = np.concatenate([m.reshape(1, -1) for m in maps[::2]], axis=1).argmax()
+    corners = np.asarray(decode(raw, centres, strides))[0, best]
+    assert box[0] == pytest.approx([*corners[:2], *(corners[2:] - corners[:2])], abs=1e-3)
+
+
+def test_batch_norm_folded_into_a_kernel_gives_the_same_picture() -> None:
+    rng = np.random.default_rng(0)
+    norm = keras.layers.BatchNormalization(epsilon=1e-3)
+    norm.build((None, 4, 4, 3))
+    norm.set_weights([rng.uniform(0.5, 2, 3), rng.normal(size=3), rng.normal(size=3), rng.uniform(0.5, 2, 3)])
+    kernel, x = rng.normal(size=(1, 1, 5, 3)), rng.normal(size=(2, 4, 4, 5))
+    folded, bias = fold(kernel, norm, depthwise=False)
+    assert x @ folded[0, 0] + bias == pytest.approx(np.asarray(norm(x @ kernel[0, 0], training=False)), abs=1e-4)
+
+
+@pytest.mark.shared_data
+def test_the_folded_backbone_sees_what_mobilenet_sees(shared: Path) -> None:
+    weights = shared / "weights" / "mobilenet_v2_0.35_224_imagenet_no_top.weights.h5"
+    base = keras.applications.MobileNetV2(input_shape=(96, 96, 3), alpha=0.35, include_top=False, weights=None)
+    base.load_weights(weights)
+    ours = build_detector()
+    load_imagenet(ours, weights)
+    picture = np.random.default_rng(0).uniform(0, 255, (1, 96, 96, 3)).astype(np.float32)
+    tap = "block_13_expand_relu"
+    wanted = keras.Model(base.input, base.get_layer(tap).output)(picture / 127.5 - 1, training=False)
+    got = keras.Model(ours.input, ours.get_layer(tap).output)(picture)
+    assert np.asarray(got) == pytest.approx(np.asarray(wanted), abs=2e-3)
+
+
+def test_stem_and_trained_part_make_the_whole(network: keras.Model) -> None:
+    stem, trained = split(network, "block_3_project")
+    picture = np.random.default_rng(0).uniform(0, 255, (1, 64, 64, 3)).astype(np.float32)
+    for part, whole in zip(trained(stem(picture)), network(picture), strict=True):
+        assert np.asarray(part) == pytest.approx(np.asarray(whole), abs=1e-5)
+
+
+def test_training_learns_one_picture_and_goes_on_from_its_checkpoint(network: keras.Model, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    _, trained = split(network, "block_3_project")
+    features = rng.normal(size=(2, SIZE // 8, SIZE // 8, 16)).astype(np.float32)
+    labels = np.repeat(labels_with([40, 40, 72, 80, 1]), 2, axis=0)
+    reports: list[dict[str, float]] = []
+
+    def endless():  # type: ignore[no-untyped-def]
+        while True:
+            yield features, labels
+
+    first = Training(network, trained, 1e-3, tmp_path)
+    first.run(endless(), 0.12, lambda step, figures: reports.append(figures), 1.0)
+    assert reports[-1]["loss"] < reports[0]["loss"]
+    second = Training(network, trained, 1e-3, tmp_path)
+    assert second.resume()
+    assert (second.step, second.pictures) == (first.step, first.pictures)
+    assert np.array_equal(second.average[0], first.average[0])
+
+
+def test_an_unknown_key_in_the_configuration_is_named(tmp_path: Path) -> None:
+    (tmp_path / "wrong.toml").write_text("minuets = 3\n")
+    with pytest.raises(ConfigError, match="minuets"):
+        read_config(tmp_path / "wrong.toml")
+
+
+def test_a_missing_configuration_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match=r"none\.toml"):
+        read_config(tmp_path / "none.toml")
+
+
+def test_the_committed_configuration_reads() -> None:
+    config = read_config(Path(__file__).parents[3] / "train" / "configs" / "detector.toml")
+    assert config.size_px % 32 == 0
+    assert set(config.weights) <= set(config.sources)
+
+
+@pytest.mark.parametrize("text", ["640", "640x", "640x470", "32x32", "axb"])
+def test_an_input_size_that_the_pyramid_cannot_tile_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--input"):
+        read_size(text)

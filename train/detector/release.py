@@ -1,0 +1,96 @@
+"""`python -m train.detector.release`: averaged weights become model.keras and model.json, for `python -m export`.
+
+The network is fully convolutional: the input size is chosen here, by table (docs/detector.md), not by training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from edge_agent.detect_tflite import DECODE
+from edge_agent.errors import MaskwatchError, NotFoundError, UsageError
+
+WEIGHTS = Path(__file__).parent / "weights" / "detector.weights.h5"
+NAME = "detector"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("--run", type=Path, default=Path("runs/detector"), help="folder of the run; made where missing")
+    parser.add_argument(
+        "--weights", type=Path, default=None, help="unset: the run's average, else the committed weights"
+    )
+    parser.add_argument("--input", default="640x480", help="width x height of the network's input, multiples of 32")
+    parser.add_argument("--score", type=float, required=True, help="boxes below it are dropped; chosen on val")
+    parser.add_argument(
+        "--nms-iou", type=float, default=0.45, help="of two boxes that overlap more, the weaker is dropped"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write model.keras and model.json into the run's folder."""
+    width, height = read_size(args.input)
+    average = args.run / "average.weights.h5"
+    weights = args.weights or (average if average.is_file() else WEIGHTS)
+    if not weights.is_file():
+        raise NotFoundError(f"{weights} is not there; train first, or give --weights")
+    trained = _json(args.run / "detector.json") or _json(weights.with_name("detector.json"))
+
+    from train.detector.network import STRIDES, build_detector
+
+    network = build_detector(int(trained.get("channels", 64)), float(trained.get("alpha", 0.35)), height, width)
+    network.load_weights(weights)
+    args.run.mkdir(parents=True, exist_ok=True)
+    network.save(args.run / "model.keras")
+    record = {
+        "kind": "detector",
+        "labels": ["face"],
+        "architecture": "mobilenetv2-fpn",
+        "alpha": trained.get("alpha", 0.35),
+        "parameters": network.count_params(),
+        "epochs": int(trained.get("epochs", 0)),
+        "trained_at": trained.get("trained_at"),
+        "mlflow_run_id": trained.get("mlflow_run_id") or "",
+        "normalisation": "x / 127.5 - 1",
+        "decode": DECODE,
+        "strides": list(STRIDES),
+        "score_threshold": args.score,
+        "nms_iou": args.nms_iou,
+    }
+    (args.run / "model.json").write_text(json.dumps({k: v for k, v in record.items() if v is not None}, indent=1))
+    print(f"{args.run / 'model.keras'}: {width}x{height}, {network.count_params()} parameters, score {args.score}")
+    return 0
+
+
+def read_size(text: str) -> tuple[int, int]:
+    """Width and height of e.g. 640x480. Raises UsageError where the pyramid's strides do not fit."""
+    try:
+        width, height = (int(side) for side in text.split("x"))
+    except ValueError:
+        raise UsageError(f"--input is {text!r}; give width x height, such as 640x480") from None
+    if width < 64 or height < 64 or width % 32 or height % 32:
+        raise UsageError(f"--input is {text}; both sides have to be multiples of 32, 64 or more")
+    return width, height
+
+
+def _json(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text())) if path.is_file() else {}
+
+
+def main() -> int:
+    """The command by itself."""
+    parser = argparse.ArgumentParser(prog="python -m train.detector.release", description=__doc__)
+    add_arguments(parser)
+    try:
+        return run(parser.parse_args())
+    except MaskwatchError as error:
+        print(f"release: {error}", file=sys.stderr)
+        return error.exit_status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
