@@ -13,7 +13,7 @@ from edge_agent.records import F32, U8, Reading
 
 FULL_SIZE_PX = 64  # above it more pixels say no more: the classifier's input is not much larger
 SIDE = 64
-UNSURE_SCORES = 0.35  # what is hardly a face says hardly anything: backs of heads score 0.6 to 0.8, faces 0.85 and more
+UNSURE_SCORE, SURE_SCORE = 0.6, 0.85  # what is hardly a face says hardly anything: backs of heads score in between
 
 
 def sharpness(crop_rgb: U8) -> float:
@@ -51,5 +51,5 @@ def weight(reading: Reading, min_face_px: int) -> float:
         return 0.0
     size = min(1.0, 0.4 + 0.6 * size_px / FULL_SIZE_PX)
     sharp = 0.25 + 0.75 * min(1.0, 2.0 * reading.sharpness)
-    sure = min(1.0, max(0.1, (reading.face.score - 0.5) / UNSURE_SCORES))
+    sure = min(1.0, max(0.2, (reading.face.score - UNSURE_SCORE) / (SURE_SCORE - UNSURE_SCORE)))
     return size * sharp * sure * frontal(reading.face.landmarks_px)

@@ -32,6 +32,7 @@ class Visit:
         self._labels, self._config, self._certain = tuple(labels), config, certain
         self._start = track.box
         self._sums = [0.0] * len(self._labels)
+        self._totals = [0.0] * len(self._labels)
         self._evidence_s = self._seen_s = 0.0
         self._last_view_s: float | None = None
         self._first_counted_s = track.first_seen_s
@@ -62,6 +63,7 @@ class Visit:
         self._sums = [keep * s + gain_s * p for s, p in zip(self._sums, track.reading.probabilities, strict=True)]
         self._evidence_s = keep * self._evidence_s + gain_s
         self._seen_s += gain_s
+        self._totals = [t + gain_s * p for t, p in zip(self._totals, track.reading.probabilities, strict=True)]
 
     @property
     def probabilities(self) -> tuple[float, ...]:
@@ -102,12 +104,12 @@ class Visit:
 
     @property
     def counted_as(self) -> str | None:
-        """The label held longest; `cannot_tell` where there was none; None for a poster."""
+        """Of the labels held, the one with most evidence; `cannot_tell` where there was none; None for a poster."""
         if self.static or (self.at_static_place and not self.moved_from_start and not self.id):
             return None
         judged = [label for label in self._labels if self._held_s[label] > 0]
         if judged:
-            return max(judged, key=self._held_s.__getitem__)
+            return max(judged, key=lambda label: self._totals[self._labels.index(label)])
         return self.label
 
     @property
