@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +17,7 @@ from train.data import Sample
 from train.faces import Region, RegionStore, smaller
 from train.masks import draw, face_frame
 
+VERSION = 1  # of augmentation and drawn masks: raise it when their code changes what they draw
 GOOD, BARE, BAD = "with_mask", "without_mask", "mask_weared_incorrect"
 
 
@@ -42,6 +45,17 @@ class Views:
         framed = [i for i in range(len(samples)) if samples[i].label in (BARE, GOOD) and face_frame(store[i].landmarks)]
         self._bare = np.array([i for i in framed if samples[i].label == BARE], np.int64)
         self._donors = np.array([i for i in framed if samples[i].label == GOOD and samples[i].side_px >= 48], np.int64)
+
+    def key(self) -> str:
+        """What the views follow from, as text: a bank made with another key is another bank."""
+        config = self._config
+        settings = config.model_dump(
+            mode="json", include={"seed", "crop_margin", "augment", "balance", "landmarks_model"}
+        )
+        if config.balance.method != "sampling":
+            settings["balance"] = {**settings["balance"], "method": "as they are", "shares": {}}
+        facts = [VERSION, settings, config.bank_size, config.model.input_size_px, [s.id for s in self._samples]]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def bank(self, number: int) -> list[Draw]:
         """The draws of a bank, shuffled."""

@@ -36,12 +36,17 @@ class Batches(keras.utils.PyDataset):
     ) -> None:
         super().__init__(workers=1)
         self._banks, self._count, self._classes, self._config = banks, count, classes, config
-        self._mixup, self._weights = mixup, weights
+        self._mixup = mixup
+        # SMOTE makes points between neighbours: that means something among pooled features, not among feature maps
+        self._smote = config.balance.method == "smote" and banks.get(0).features.ndim == 2
+        self._weights = None if self._smote else weights
         self.epoch = first
         self._load()
 
     def _load(self) -> None:
         self._bank: Bank = self._banks.get(self.epoch % self._count)
+        if self._smote:
+            self._bank = smote(self._bank, self._config.seed)
         self._rng = np.random.default_rng([self._config.seed, 7, self.epoch])
         self._order = self._rng.permutation(len(self._bank.labels))
 
@@ -65,6 +70,15 @@ class Batches(keras.utils.PyDataset):
     def on_epoch_end(self) -> None:
         self.epoch += 1
         self._load()
+
+
+def smote(bank: Bank, seed: int) -> Bank:
+    """The bank with its rarer classes filled up by SMOTE (Chawla et al. 2002), as imbalanced-learn does it."""
+    from imblearn.over_sampling import SMOTE
+
+    neighbours = max(1, min(5, int(np.bincount(bank.labels).min()) - 1))
+    x, y = SMOTE(random_state=seed, k_neighbors=neighbours).fit_resample(bank.features.astype(np.float32), bank.labels)
+    return Bank(np.asarray(x, np.float16), np.asarray(y, np.int64))
 
 
 class Keeper(keras.callbacks.Callback):

@@ -120,7 +120,7 @@ def _run_phases(
     views = Views(samples, store, dataset.labels, config)
     pictures = exact_crops(val, config.model.input_size_px, config.crop_margin, config.cache)
     truth = indices(val, dataset.labels)
-    weights = class_weights(samples, dataset.labels) if config.balance.method == "class_weights" else None
+    weights = class_weights(samples, dataset.labels) if config.balance.method in ("class_weights", "smote") else None
     began = time.monotonic()
 
     def report(row: dict[str, Any]) -> None:
@@ -137,34 +137,7 @@ def _run_phases(
     for number, phase in enumerate(config.phase):
 
         def banks_for(halves: Any, phase: Any = phase) -> Banks:
-            # a bank follows from the faces, the views' settings, the layer of the cut and the weights below it
-            key = json.dumps(
-                [
-                    dataset.data_sha256,
-                    len(samples),
-                    config.model_dump(
-                        mode="json",
-                        include={
-                            **dict.fromkeys(
-                                (
-                                    "seed",
-                                    "crop_margin",
-                                    "min_side_px",
-                                    "bank_size",
-                                    "landmarks_model",
-                                    "exclude",
-                                    "augment",
-                                    "balance",
-                                ),
-                                True,
-                            ),
-                            "model": {"architecture", "alpha", "input_size_px", "weights"},
-                        },
-                    ),
-                    halves.cut,
-                    checksum(halves.front),
-                ]
-            )
+            key = json.dumps([dataset.data_sha256, views.key(), halves.cut, checksum(halves.front)])
             return Banks(views, halves.front, config.cache, key)
 
         train_phase(network, config, number, banks_for, (pictures, truth), folder, weights, report)
