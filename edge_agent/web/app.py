@@ -48,7 +48,7 @@ class Web:
         self.now = now
         self.streams = 0
         self.closing = False
-        self.worker = Worker("web-worker", niceness=10)
+        self.worker = Worker("web-worker", niceness=5)
         self.history = History(history, now=now)
         self.live = LiveHub(state, self.sources, config, self.worker)
         self.predictions = Predictions(self.sources, config)

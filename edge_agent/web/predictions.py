@@ -31,7 +31,7 @@ class Predictions:
     def __init__(self, sources: WebSources, config: HttpConfig) -> None:
         self._make = sources.predictor
         self._config = config
-        self._worker = Worker("web-predict", niceness=15)
+        self._worker = Worker("web-predict", niceness=10)
         self._predictor: Any = None
         self._waiting = 0
         self._batch_open = False

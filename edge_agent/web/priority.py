@@ -15,9 +15,13 @@ Job = Callable[[], None]
 
 
 def lower_this_thread(niceness: int) -> None:
-    """Let the camera loop go first. On Linux a thread has a niceness of its own; elsewhere nothing happens."""
+    """Let the camera loop go first: so many steps nicer than the thread that started this one.
+
+    On Linux a thread has a niceness of its own; elsewhere nothing happens.
+    """
     with contextlib.suppress(OSError, AttributeError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, min(19, os.getpriority(os.PRIO_PROCESS, thread) + niceness))
 
 
 class Worker:

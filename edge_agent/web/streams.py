@@ -18,6 +18,7 @@ from edge_agent.web.reading import query
 if TYPE_CHECKING:
     from edge_agent.web.app import Web
 
+PARTS = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
 LOOK_EVERY_S = 0.25
 NOW_EVERY_S = 1.0
 STATS_EVERY_S = 5.0
@@ -40,11 +41,13 @@ async def live(web: Web, request: Request) -> Response:
     """Pictures as multipart/x-mixed-replace; each part's X-Frame header says in JSON what was seen in it."""
     asked = query(request, LiveQuery)
     _live_allowed(web)
+    if request.method == "HEAD":
+        return Response(media_type=PARTS)
     pictures = web.live.pictures(asked.camera, asked.boxes, asked.fps)
     first = await anext(pictures, None)  # so that a problem is an answer, not a broken stream
     if first is None:
         raise Problem(503, "the agent is stopping", "try again when it is up")
-    return StreamingResponse(_parts(web, first, pictures), media_type=f"multipart/x-mixed-replace; boundary={BOUNDARY}")
+    return StreamingResponse(_parts(web, first, pictures), media_type=PARTS)
 
 
 async def still(web: Web, request: Request) -> Response:
@@ -77,6 +80,8 @@ async def changes(web: Web, request: Request) -> Response:
     """Server-sent events: now, visit, stats, summary; Last-Event-ID resumes the visits."""
     if web.streams >= web.config.max_streams:
         raise Problem(429, "too many viewers look already", "close another page", {"retry-after": "5"})
+    if request.method == "HEAD":
+        return Response(media_type="text/event-stream")
     last = request.headers.get("last-event-id", "")
     start = int(last) if last.isascii() and last.isdigit() and len(last) < 16 else web.state.last_event
     return StreamingResponse(

@@ -106,6 +106,7 @@ def test_statistics_help_and_theme_have_keys(page: Page) -> None:
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
     page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog", name="Keys")).to_be_hidden()
     page.keyboard.press("d")
     first = page.locator("html").get_attribute("data-theme")
     page.keyboard.press("d")

@@ -172,6 +172,15 @@ def test_a_camera_without_a_picture_and_one_that_is_not_there_are_told_apart(sta
     assert "door" in unknown.json()["remedy"]
 
 
+@pytest.mark.parametrize("path", ["/live.mjpg", "/events/stream"])
+def test_to_ask_for_the_head_of_a_stream_opens_none(state, path):
+    state.show(view())
+    with running(state=state) as on:
+        answer = on.client.head(path)
+        assert answer.status_code == 200
+        assert on.web.streams == 0
+
+
 def test_too_many_viewers_are_asked_to_come_back(state):
     with playing(state), running(HttpConfig(port=0, max_streams=2), state=state) as on, contextlib.ExitStack() as stack:
         viewers = [Viewer(stack.enter_context(on.client.stream("GET", "/live.mjpg"))) for _ in range(2)]

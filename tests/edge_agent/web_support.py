@@ -81,7 +81,7 @@ def running(
     server.start()
     headers = {"authorization": f"Bearer {token}"} if token else {}
     try:
-        with httpx.Client(base_url=server.url, headers=headers, timeout=10) as client:
+        with httpx.Client(base_url=server.url, headers=headers, timeout=60) as client:
             yield Running(server, state, client)
     finally:
         server.stop()
