@@ -19,15 +19,14 @@ from edge_agent.model_file import (
     Metric,
     pack,
 )
-from edge_agent.records import F32
-from edge_agent.runtime import Runtime
+from edge_agent.runtime import Runtime, open_runtime
 from export.convert import Converted
-from export.golden import Power, choose, powers
+from export.golden import ONE_STEP, Power, choose, powers
 from export.runtimes import Trial
 from export.source import Source
 
 WIDEST = GoldenPart(count=8, largest_difference=0.15, mean_difference=0.03)
-SLACK = 3.0  # devices that were not measured round differently too
+SLACK = 2.0  # devices that were not measured round differently too
 LEAST_LARGEST, LEAST_MEAN = 0.01, 0.0005
 MINIMUM_AGENT = "0.1.0"
 THRESHOLD = 0.6
@@ -74,9 +73,15 @@ def tolerances(count: int, trials: Sequence[Trial]) -> GoldenPart:
 
 
 def blind_to(draft: Draft, runtime: Runtime) -> list[Power]:
-    """Faults that the golden inputs would let pass; none, or the model is not released."""
+    """Faults that the golden inputs would let pass; none, or the model is not released.
+
+    One step of brightness may be less than what kernels differ by in a network of eight bits: there the check of the
+    input's scale and zero point stands for it.
+    """
     part, size = draft.manifest.golden, draft.manifest.input
     found = powers(draft.golden, runtime.run, size.width_px, size.height_px)
+    if draft.manifest.quantisation in ("int8", "dynamic"):
+        found = [power for power in found if power.fault not in ONE_STEP]
     return [p for p in found if p.apart.largest <= part.largest_difference and p.apart.mean <= part.mean_difference]
 
 
@@ -90,10 +95,8 @@ def draft(
     _, height, width, _ = runtime.inputs[0].shape
     labels = source.labels
 
-    def run(picture: Any) -> list[F32]:
-        return runtime.run(picture)
-
-    golden = choose(source.kind, run, width, height, labels)
+    reference = open_runtime(converted.flatbuffer, xnnpack=False)
+    golden = choose(source.kind, runtime.run, reference.run, width, height, labels)
     record = source.record
     manifest = Manifest(
         name=name,

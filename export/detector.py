@@ -37,8 +37,8 @@ class Scene:
 
 def export_detector(source: Source, dataset: Dataset, order: Order, say: Say) -> list[VariantReport]:
     """Every variant wanted of a detector."""
-    width, height = order.size or _own_size(source)
-    model = load_model(source, width, height)
+    model = load_model(source, order.size)
+    width, height = convert.input_size(model)
     sets = [name for name in GATE_SETS if name in {s.set for s in dataset.samples}] or None
     say(f"reading photographs for {width} x {height} px")
     train = photographs(dataset, ["train"], sets, CALIBRATION_PHOTOS)
@@ -50,18 +50,24 @@ def export_detector(source: Source, dataset: Dataset, order: Order, say: Say) ->
     return [_variant(source, order, say, model, variant, calibration, judge, keras) for variant in order.variants]
 
 
-def load_model(source: Source, width: int, height: int) -> Any:
-    """The Keras detector at a size: a .keras file, or the weights of a run of train.detector."""
-    if source.keras_file.name.endswith(".weights.h5"):
-        from train.detector.network import build_detector
-
-        record = source.record
-        model = build_detector(
-            int(record.get("channels", 64)), float(record.get("alpha", 0.35)), height=height, width=width
-        )
-        model.load_weights(source.keras_file)
+def load_model(source: Source, size: tuple[int, int] | None) -> Any:
+    """The Keras detector: a .keras file of its own size, or the weights of a run of train.detector at any."""
+    if not source.keras_file.name.endswith(".weights.h5"):
+        model = convert.load_keras(source.keras_file)
+        if size not in (None, convert.input_size(model)):
+            raise UsageError(f"{source.keras_file} takes {convert.input_size(model)} px; leave --size out")
         return model
-    return convert.load_keras(source.keras_file)
+    if size is None or size[0] % 32 or size[1] % 32:
+        raise UsageError(
+            "a detector's weights take many sizes; give --size WIDTHxHEIGHT, multiples of 32, as in 320x192"
+        )
+    from train.detector.network import build_detector
+
+    record = source.record
+    channels, alpha = int(record.get("channels", 64)), float(record.get("alpha", 0.35))
+    model = build_detector(channels, alpha, height=size[1], width=size[0])
+    model.load_weights(source.keras_file)
+    return model
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +134,7 @@ def _variant(
         outcome = judge.outcome(runtime, keras)
         if outcome.passed:
             break
-        say(f"{variant}: {recipe} ranges fail a gate")
+        say(f"{variant}: {recipe}: {outcome.failures()}")
     details = {
         "parameters": model.count_params(),
         "calibration_crops": len(calibration) if variant == "int8" else 0,
@@ -139,13 +145,6 @@ def _variant(
     made = draft(source, converted, runtime, order.name, order.version, details)
     made = made.measured(metrics(source, outcome, len(judge.scenes)))
     return finish(made, runtime, outcome, order, converted.recipe, say)
-
-
-def _own_size(source: Source) -> tuple[int, int]:
-    size = source.record.get("input_width_px"), source.record.get("input_height_px")
-    if None in size:
-        raise UsageError("a detector takes many sizes; give --size WIDTHxHEIGHT, multiples of 32, as in 320x192")
-    return int(size[0]), int(size[1])  # type: ignore[arg-type]
 
 
 def _scenes(dataset: Dataset, sets: list[str] | None, width: int, height: int) -> tuple[Scene, ...]:

@@ -48,6 +48,10 @@ class Outcome:
     def passed(self) -> bool:
         return all(gate.passed for gate in self.gates)
 
+    def failures(self) -> str:
+        """The gates that failed, in a line."""
+        return "; ".join(f"{gate.name} {gate.figure:.4f}, not {gate.limit}" for gate in self.gates if not gate.passed)
+
     def to_json(self) -> dict[str, Any]:
         return {"passed": self.passed, **asdict(self)}
 

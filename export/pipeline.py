@@ -95,7 +95,7 @@ def _variant(judge: _Judge, model: Any, variant: str, calibration: Faces) -> Var
         outcome = judge.outcome(runtime, variant)
         if outcome.passed:
             break
-        judge.say(f"{variant}: {recipe} ranges fail a gate")
+        judge.say(f"{variant}: {recipe}: {outcome.failures()}")
     details = {
         "parameters": model.count_params(),
         "calibration_crops": len(calibration) if variant == "int8" else 0,

@@ -66,9 +66,31 @@ def see_ranges(flatbuffer: bytes, pictures: U8) -> bytes:
             values = watcher.look(index)
             low, high = seen.get(index, (np.inf, -np.inf))
             seen[index] = min(low, float(values.min())), max(high, float(values.max()))
-    for index, (low, high) in seen.items():
+    for index, (low, high) in (seen | _exact_ranges(graph, watcher, pictures.shape[1:])).items():
         graph.set_range(index, min(low, 0.0), max(high, 0.0))
     return graph.to_bytes()
+
+
+def _exact_ranges(graph: Graph, watcher: Watcher, shape: tuple[int, ...]) -> dict[int, tuple[float, float]]:
+    """Ranges for the arithmetic that scales the picture, such that each of the 256 values keeps a step of its own.
+
+    A range that merely covers them has another step than the picture: all pixels would be rounded once more.
+    """
+    chain = []
+    at = graph.inputs[0]
+    while len(graph.users.get(at, [])) == 1 and graph.kind(graph.users[at][0]) in (Op.MUL, Op.ADD, Op.SUB):
+        at = int(graph.users[at][0].outputs[0])
+        chain.append(at)
+    watcher.run(np.zeros(shape, np.uint8))
+    darkest = {index: float(watcher.look(index).max()) for index in chain}
+    watcher.run(np.full(shape, 255, np.uint8))
+    found = {}
+    for index in chain:
+        step = (float(watcher.look(index).max()) - darkest[index]) / 255
+        if step > 0:
+            low = round(darkest[index] / step) * step
+            found[index] = low, low + 255 * step
+    return found
 
 
 def correct_biases(float_network: bytes, quantised: bytes, pictures: U8) -> bytes:
