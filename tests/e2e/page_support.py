@@ -19,12 +19,24 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import cv2
+import numpy as np
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 SAMPLE = Path(__file__).parents[2] / "edge_agent" / "samples" / "sample.mp4"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-extensions"]
 expect.set_options(timeout=60_000)  # a busy machine is slow, and that is no mistake of the page
+
+
+def slow_clip(path: Path, frames: list[bytes], seconds: float) -> Path:
+    """Some of the pictures as a video file of so many seconds."""
+    pictures = [cv2.imdecode(np.frombuffer(frame, np.uint8), cv2.IMREAD_COLOR) for frame in frames[::4]]
+    height, width = pictures[0].shape[:2]
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), len(pictures) / seconds, (width, height))
+    for one in pictures:
+        writer.write(one)
+    writer.release()
+    return path
 
 
 def free_port() -> int:
@@ -110,14 +122,15 @@ class Agent:
 
 
 @contextlib.contextmanager
-def agent(folder: Path, source: str, extra: str = "", arguments: tuple[str, ...] = ()) -> Iterator[Agent]:
-    """Run the agent on a source until the block ends."""
+def agent(folder: Path, source: str, http: str = "", camera: str = "") -> Iterator[Agent]:
+    """Run the agent on a source until the block ends; http and camera: more lines of these sections."""
     port = free_port()
     config = folder / "agent.toml"
     config.write_text(
-        f'[device]\nname = "front-door"\n[[camera]]\nname = "door"\nsource = "{source}"\n[http]\nport = {port}\n{extra}'
+        f'[device]\nname = "front-door"\n[[camera]]\nname = "door"\nsource = "{source}"\n{camera}\n'
+        f"[http]\nport = {port}\n{http}"
     )
-    command = [sys.executable, "-m", "edge_agent", "run", "--quiet", "--config", str(config), *arguments]
+    command = [sys.executable, "-m", "edge_agent", "run", "--quiet", "--config", str(config)]
     log = (folder / "agent.log").open("w")
     process = subprocess.Popen(
         [*command, "--state-dir", str(folder / "state")],
@@ -127,7 +140,9 @@ def agent(folder: Path, source: str, extra: str = "", arguments: tuple[str, ...]
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
     try:
-        yield Agent(process, f"http://127.0.0.1:{port}")
+        running = Agent(process, f"http://127.0.0.1:{port}")
+        running.wait("/login")
+        yield running
     finally:
         process.send_signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -12,7 +12,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from page_support import SAMPLE, Agent, Camera, agent, chromium, page_of, sample_frames
+from page_support import Agent, Camera, agent, chromium, page_of, sample_frames, slow_clip
 
 PHONE = {"viewport": {"width": 360, "height": 740}, "device_scale_factor": 2, "is_mobile": True, "has_touch": True}
 SOMEBODY = '#picture[data-people]:not([data-people="0"])'
@@ -218,11 +218,9 @@ def test_a_camera_that_dies_turns_the_page_red_with_its_reason_and_back(
     camera.unplug()
 
 
-def test_the_end_of_a_run_shows_its_statistics(browser: Browser, tmp_path: Path) -> None:
-    clip = str(SAMPLE)
-    with agent(tmp_path, clip) as running, page_of(browser, running.url + "/login") as (page, _):
-        running.wait("/now")
-        page.goto(running.url)
+def test_the_end_of_a_run_shows_its_statistics(browser: Browser, frames: list[bytes], tmp_path: Path) -> None:
+    clip = slow_clip(tmp_path / "clip.mp4", frames, seconds=20)
+    with agent(tmp_path, str(clip), camera="realtime = true") as running, page_of(browser, running.url) as (page, _):
         summary = page.get_by_role("dialog", name="The run is over")
         expect(summary).to_be_visible(timeout=180_000)
         expect(summary).to_contain_text("frames")

@@ -1,0 +1,77 @@
+"""Take the pictures of the page that the docs show: a running agent, the sample clip, a real Chromium.
+
+    python tools/screenshots.py docs/screenshots
+
+The only person in them is the one of the sample clip, a public-domain portrait (tools/make_sample.py).
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "e2e"))
+
+from playwright.sync_api import Browser, Page
+
+from page_support import Camera, agent, chromium, page_of, sample_frames
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "is_mobile": True, "has_touch": True}
+SURE = '#counts li[data-some="true"]:not([data-label="cannot_tell"])'
+JPEG_QUALITY = 82
+
+
+def shoot(page: Page, path: Path, **options: Any) -> None:
+    page.screenshot(path=path, type="jpeg", quality=JPEG_QUALITY, **options)
+    print(path, path.stat().st_size)
+
+
+def look(browser: Browser, url: str, folder: Path, frames: list[bytes]) -> None:
+    """Each picture waits for a verdict, so that it shows what the page is for."""
+    with page_of(browser, url) as (page, _):
+        page.wait_for_selector('#visits li[data-type="end"] img >> nth=2', timeout=180_000)
+        page.wait_for_selector(SURE)
+        shoot(page, folder / "desktop.jpg")
+        page.locator("#history-title").scroll_into_view_if_needed()
+        page.evaluate("document.getElementById('history').scrollIntoView()")
+        page.wait_for_timeout(1500)
+        shoot(page, folder / "history.jpg")
+        faces = [{"name": f"{n}.jpg", "mimeType": "image/jpeg", "buffer": frames[n]} for n in (30, 90, 148)]
+        page.set_input_files(
+            "#files", [*faces, {"name": "notes.jpg", "mimeType": "image/jpeg", "buffer": b"no picture"}]
+        )
+        page.wait_for_selector("#results li[data-state=failed]", timeout=180_000)
+        page.locator("#try").screenshot(path=folder / "try-it.jpg", type="jpeg", quality=JPEG_QUALITY)
+    with page_of(browser, url, color_scheme="dark") as (page, _):
+        page.wait_for_selector(SURE)
+        page.keyboard.press("s")
+        page.wait_for_selector(SURE)
+        shoot(page, folder / "dark.jpg")
+    with page_of(browser, url, **PHONE) as (page, _):
+        page.wait_for_selector(SURE)
+        page.wait_for_timeout(300)
+        shoot(page, folder / "phone.jpg")
+
+
+def main() -> int:
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    frames = sample_frames()
+    camera = Camera(frames, fps=12)
+    camera.plug()
+    with tempfile.TemporaryDirectory() as name, chromium() as browser, agent(Path(name), camera.url) as running:
+        running.wait("/ready")
+        look(browser, running.url, folder, frames)
+        with page_of(browser, running.url) as (page, _):
+            page.wait_for_selector("#picture[data-frame]")
+            camera.unplug()
+            page.wait_for_selector("#verdict[data-health=failing]")
+            page.wait_for_timeout(800)
+            shoot(page, folder / "camera-lost.jpg")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
