@@ -20,7 +20,7 @@ import postgres_support
 import pytest
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy" / "mlflow"
-UP_WITHIN_S = 180.0
+UP_WITHIN_S = 420.0
 NO_SERVER = "needs PostgreSQL's server: apt install postgresql"
 needs_postgres = pytest.mark.skipif(postgres_support.binaries() is None, reason=NO_SERVER)
 

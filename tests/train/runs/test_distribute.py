@@ -15,7 +15,6 @@ from train import distribute
 from train.distribute import ADDRESSES, PROCESS, PROCESSES, Group, Place
 
 ROOT = Path(__file__).resolve().parents[3]
-WORKER = Path(__file__).with_name("distributed_worker.py")
 # Sums in another order: float32 has 24 bits, and the optimizer carries the difference on. Measured: 3e-7 and less.
 TOLERANCE = 1e-5
 needs_jax = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="needs jax: pip install jax")
@@ -28,14 +27,15 @@ def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
     y = rng.integers(0, 3, 640)
     x = rng.normal(size=(640, 96)) + 0.4 * rng.normal(size=(3, 96))[y]
     path = tmp_path_factory.mktemp("features") / "features.npz"
-    np.savez(path, x=x.astype(np.float16), y=y)
+    np.savez(path, x=x.astype(np.float16), y=y, labels=np.array(["a", "b", "c"]))
     return path
 
 
 def start(features: Path, backend: str, devices: int = 1, group: dict[str, str] | None = None) -> subprocess.Popen[str]:
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("KERAS", "XLA", "JAX"))}
     environ = clean | {"KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu", **(group or {})}
-    words = [sys.executable, str(WORKER), str(devices), str(features), "3"]
+    words = [sys.executable, "-m", "train.distribute_head", "train", str(features), "--epochs", "3", "--logical"]
+    words += ["--devices", str(devices)]
     return subprocess.Popen(words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -74,6 +74,21 @@ def test_two_jax_processes_reach_the_loss_of_one(features: Path) -> None:
     for found in both:
         assert found["loss"] == pytest.approx(single["loss"], abs=TOLERANCE)
         assert found["weights"] == pytest.approx(single["weights"], rel=TOLERANCE)
+
+
+def test_several_processes_on_tensorflow_are_refused(features: Path) -> None:
+    group = {ADDRESSES: "127.0.0.1:1", PROCESSES: "2", PROCESS: "0"}
+    process = start(features, "tensorflow", group=group)
+    _, err = process.communicate(timeout=420)
+    assert process.returncode == 78
+    assert "several processes need KERAS_BACKEND=jax" in err
+
+
+def test_features_that_are_not_there_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from train.distribute_head import main
+
+    assert main(["train", str(tmp_path / "none.npz")]) == 66
+    assert "make them: python -m train.distribute_head features" in capsys.readouterr().err
 
 
 def test_processes_share_a_batch_without_overlap_and_without_gap() -> None:

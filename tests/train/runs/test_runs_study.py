@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from optuna import Study
 
 from edge_agent.errors import ConfigError, NotFoundError, UnavailableError, UsageError
 from train.runs import space, study, study_log
@@ -60,7 +61,7 @@ def worth(number: int, params: Params, report: Report) -> Outcome:
     return Outcome(1 - (x - 0.3) ** 2, {"twice": 2 * x}, f"run-{number}")
 
 
-def open_here(folder: Path, **keys: object) -> tuple[study.Study, Space]:
+def open_here(folder: Path, **keys: object) -> tuple[Study, Space]:
     found = space.read(write_space(folder, **keys))
     return study.open_study(found, f"sqlite:///{folder}/s.db"), found
 
