@@ -48,6 +48,8 @@ bench: $(DEV)/.done
 	$(BIN)/python benchmarks/pipeline.py
 sample: $(DEV)/.done
 	$(BIN)/python tools/make_sample.py edge_agent/samples
+docs: $(DEV)/.done
+	$(BIN)/python tools/generate_docs.py
 
 clean:
 	rm -rf $(DEVICE) $(DEV) $(LEGACY) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

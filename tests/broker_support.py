@@ -96,6 +96,7 @@ class Subscriber:
     port: int
     topics: tuple[str, ...] = ("#",)
     name: str = "subscriber"
+    account: tuple[str, str] | None = None
     heard: list[Heard] = field(default_factory=list)
 
     def start(self) -> Subscriber:
@@ -104,6 +105,8 @@ class Subscriber:
             paho.CallbackAPIVersion.VERSION2, client_id=self.name, protocol=paho.MQTTv5, reconnect_on_failure=True
         )
         client.reconnect_delay_set(1, 1)
+        if self.account is not None:
+            client.username_pw_set(*self.account)
         client.on_connect = lambda c, *_: [c.subscribe(topic, 1) for topic in self.topics]
         client.on_subscribe = lambda *_: self._subscribed.set()
         client.on_message = lambda _c, _u, m: self.heard.append(Heard(m.topic, m.payload, m.retain, m.properties))

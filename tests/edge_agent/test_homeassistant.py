@@ -1,0 +1,144 @@
+"""Discovery: the payload against the keys that Home Assistant documents for MQTT; no Home Assistant runs here."""
+
+import json
+
+import pytest
+
+from edge_agent.config import Config, load
+from edge_agent.homeassistant import build, discovery, discovery_topic
+from edge_agent.messages import CameraStatus, Command, Info
+from edge_agent.retained import Published, is_ours
+
+INFO = Info(version="1.0", labels=("with_mask", "without_mask", "mask_weared_incorrect"))
+# https://www.home-assistant.io/integrations/{sensor,binary_sensor,switch,button,number,event,camera}.mqtt/
+COMMON = {"p", "name", "unique_id", "availability", "availability_mode", "entity_category", "icon", "qos"}
+JSON_ATTRIBUTES = {"json_attributes_topic", "json_attributes_template"}
+KEYS = {
+    "sensor": COMMON
+    | {
+        "state_topic",
+        "value_template",
+        "expire_after",
+        "state_class",
+        "device_class",
+        "unit_of_measurement",
+        "options",
+    },
+    "binary_sensor": COMMON | JSON_ATTRIBUTES | {"state_topic", "value_template", "expire_after", "device_class"},
+    "switch": COMMON
+    | {"command_topic", "payload_on", "payload_off", "state_topic", "value_template", "state_on", "state_off"},
+    "button": COMMON | {"command_topic", "payload_press"},
+    "number": COMMON | {"command_topic", "command_template", "state_topic", "value_template", "min", "max", "step"},
+    "event": COMMON | {"state_topic", "event_types", "value_template"},
+    "camera": COMMON | {"topic"},
+}
+REQUIRED = {
+    "sensor": {"state_topic"},
+    "binary_sensor": {"state_topic"},
+    "switch": {"command_topic"},
+    "button": {"command_topic"},
+    "number": {"command_topic"},
+    "event": {"state_topic", "event_types"},
+    "camera": {"topic"},
+}
+
+
+def configured(*cameras: str, **mqtt: object) -> Config:
+    return load(
+        None,
+        {},
+        {
+            "device": {"name": "door"},
+            "camera": [{"name": name, "source": "0"} for name in cameras or ("hall",)],
+            "mqtt": {"host": "b", "snapshots": True, **mqtt},
+        },
+    )
+
+
+def described(config: Config, removed: dict[str, str] | None = None) -> dict:
+    return json.loads(discovery(config, INFO, 0.6, removed or {}))
+
+
+def test_the_device_and_its_origin_are_named_as_documented():
+    payload = described(configured())
+    assert set(payload) == {"dev", "o", "cmps", "availability", "qos"}
+    assert payload["dev"]["ids"] == ["maskwatch-door"]
+    assert payload["o"]["name"] == "maskwatch"
+    assert discovery_topic(configured()) == "homeassistant/device/maskwatch-door/config"
+
+
+def test_every_component_has_only_documented_keys_and_those_required():
+    for key, component in described(configured("hall", "back"))["cmps"].items():
+        platform = component["p"]
+        assert set(component) <= KEYS[platform], key
+        assert set(component) >= REQUIRED[platform] | {"unique_id", "name"}, key
+
+
+def test_unique_ids_are_unique_and_keys_may_stand_in_a_topic():
+    components = described(configured("hall", "back"))["cmps"]
+    ids = [component["unique_id"] for component in components.values()]
+    assert len(ids) == len(set(ids))
+    assert all(key.replace("_", "").replace("-", "").isalnum() for key in components)
+
+
+def test_every_topic_is_one_that_the_device_publishes_or_reads():
+    base = "maskwatch/door"
+    known = {f"{base}/available", f"{base}/stats", f"{base}/cmd", f"{base}/events/hall"}
+    known |= {f"{base}/camera/hall/{name}" for name in ("status", "people", "snapshot")}
+    found = set()
+    for component in described(configured())["cmps"].values():
+        found |= {value for key, value in component.items() if key.endswith("topic")}
+        found |= {entry["topic"] for entry in component.get("availability", [])}
+    assert found <= known
+
+
+def test_figures_expire_after_three_stats_intervals():
+    components = described(configured())["cmps"]
+    assert components["fps"]["expire_after"] == components["hall_with_mask"]["expire_after"] == 30
+
+
+def test_statuses_offered_are_those_published():
+    assert described(configured())["cmps"]["hall_status"]["options"] == list(CameraStatus.__args__)
+
+
+@pytest.mark.parametrize("key", ["payload_on", "payload_off", "payload_press", "command_template"])
+def test_what_home_assistant_sends_is_a_command_we_take(key):
+    payloads = [part[key] for part in build(configured(), INFO, 0.6).values() if key in part]
+    assert payloads
+    for payload in payloads:
+        assert Command.model_validate_json(payload.replace("{{ value }}", "0.5")).action
+
+
+def test_without_commands_there_are_no_controls_and_without_snapshots_no_picture():
+    components = described(configured(commands=False, snapshots=False))["cmps"]
+    assert {component["p"] for component in components.values()} == {"sensor", "binary_sensor", "event"}
+
+
+def test_an_entity_that_is_gone_is_sent_with_its_platform_alone():
+    payload = described(configured("hall"), {"back_status": "sensor", "hall_status": "sensor"})
+    assert payload["cmps"]["back_status"] == {"p": "sensor"}
+    assert len(payload["cmps"]["hall_status"]) > 1
+
+
+def test_what_was_published_is_remembered_until_it_is_removed(tmp_path):
+    first = Published.load(tmp_path)
+    assert first.replace({"maskwatch/door/info", "maskwatch/door/x"}, {"a": "sensor"}, tmp_path) == (set(), {})
+    stale, gone = Published.load(tmp_path).replace({"maskwatch/door/info"}, {"b": "sensor"}, tmp_path)
+    assert (stale, gone) == ({"maskwatch/door/x"}, {"a": "sensor"})
+    stale, gone = Published.load(tmp_path).replace({"maskwatch/door/info"}, {"b": "sensor"}, tmp_path)
+    assert (stale, gone) == (set(), {"a": "sensor"})
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"topics": 3, "components": [1]}', '{"topics": [1, "x"]}', "\xff"])
+def test_a_broken_memory_of_what_was_published_is_no_harm(tmp_path, content):
+    (tmp_path / "published.json").write_text(content, encoding="latin-1")
+    stale, gone = Published.load(tmp_path).replace(set(), {}, tmp_path)
+    assert (stale, gone) == (set(), {})
+
+
+def test_only_topics_of_our_own_are_ever_cleared():
+    assert is_ours("maskwatch/door/info")
+    assert is_ours("homeassistant/device/maskwatch-door/config")
+    assert not is_ours("homeassistant/status")
+    assert not is_ours("maskwatch/#")
+    assert not is_ours("")
