@@ -106,8 +106,10 @@ class Keeper(keras.callbacks.Callback):
         steps = int(self.params["steps"])
         at = len(self._mine) * steps + batch
         if self._config.schedule == "cosine":
-            wave = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * at / (steps * self._config.epochs)))
-            self.model.optimizer.learning_rate = self._config.learning_rate * wave * min(1.0, (at + 1) / WARM_UP_STEPS)
+            total = steps * self._config.epochs
+            wave = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * at / total))
+            rise = min(1.0, (at + 1) / min(WARM_UP_STEPS, max(1, total // 10)))
+            self.model.optimizer.learning_rate = self._config.learning_rate * wave * rise
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         x, y = self._val
