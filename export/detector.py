@@ -21,7 +21,7 @@ from export.report import VariantReport
 from export.source import Source
 from train.data import Dataset
 
-CALIBRATION_PHOTOS, GATE_PHOTOS = 160, 260
+CALIBRATION_PHOTOS, GATE_PHOTOS = 96, 130
 SAME_IOU, FOUND_IOU = 0.6, 0.4
 SMALLEST_FACE_PX = 12
 

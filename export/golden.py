@@ -15,7 +15,7 @@ from edge_agent.model_file.golden import Differences, Golden, differences, enlar
 from edge_agent.records import F32, U8
 from export import drawn
 
-CLASSIFIER_INPUTS, CLASSIFIER_POOL = 48, 160
+CLASSIFIER_INPUTS, CLASSIFIER_POOL = 32, 160
 DETECTOR_INPUTS, DETECTOR_POOL = 8, 16
 SEED = 20
 KEPT_VALUES = 1500  # of each output of a detector, for each input

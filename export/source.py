@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -106,11 +107,19 @@ def _record(path: Path) -> dict[str, Any]:
     return record
 
 
+def mlflow_client() -> Any:
+    """A client of the store that train writes to: $MLFLOW_TRACKING_URI, else a SQLite file here."""
+    import mlflow
+
+    mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db"))
+    return mlflow.MlflowClient()
+
+
 def _from_mlflow(given: str) -> Source:
     import mlflow
     from mlflow.exceptions import MlflowException
 
-    client = mlflow.MlflowClient()
+    client = mlflow_client()
     try:
         run_id = _run_id(client, given)
         folder = Path(_download(client, run_id))

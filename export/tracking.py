@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from export.report import VariantReport
-from export.source import Source
+from export.source import Source, mlflow_client
 
 
 def log_back(source: Source, folder: Path, reports: list[VariantReport], say: Callable[[str], None]) -> None:
@@ -14,7 +14,7 @@ def log_back(source: Source, folder: Path, reports: list[VariantReport], say: Ca
     import mlflow
     from mlflow.exceptions import MlflowException
 
-    client = mlflow.MlflowClient()
+    client = mlflow_client()
     try:
         client.get_run(source.run_id)
     except MlflowException:

@@ -1,0 +1,90 @@
+"""A detector through the same command: maps of any size, decoded in the agent as Keras's own are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from edge_agent.detect_tflite import TFLiteDetector
+from edge_agent.model_file import load
+from export.__main__ import main
+
+pytestmark = pytest.mark.slow
+WIDTH, HEIGHT = 128, 96
+
+
+def small_detector() -> keras.Model:
+    """Score and box maps of two strides; bright blobs score high."""
+    keras.utils.set_random_seed(3)
+    image = keras.Input((HEIGHT, WIDTH, 3))
+    x = layers.Rescaling(1 / 127.5, -1.0)(image)
+    outputs = []
+    for stride in (8, 16):
+        pooled = layers.AveragePooling2D(stride)(x)
+        features = layers.Conv2D(8, 3, padding="same", activation="relu")(pooled)
+        brightness = keras.initializers.Constant(3.0)
+        outputs.append(layers.Conv2D(1, 1, kernel_initializer=brightness, bias_initializer="zeros")(pooled))
+        outputs.append(layers.Conv2D(4, 1, kernel_initializer=keras.initializers.RandomNormal(0, 0.1))(features))
+    return keras.Model(image, outputs)
+
+
+@pytest.fixture(scope="session")
+def blobs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photographs of bright squares as Pascal VOC, with a dataset file."""
+    root = tmp_path_factory.mktemp("blobs")
+    (root / "images").mkdir()
+    (root / "annotations").mkdir()
+    rng = np.random.default_rng(8)
+    for number in range(40):
+        picture = np.full((HEIGHT, WIDTH, 3), 30, np.uint8)
+        x, y = (int(v) for v in rng.integers(5, 50, 2))
+        cv2.rectangle(picture, (x, y), (x + 30, y + 30), (240, 240, 240), -1)
+        cv2.imwrite(str(root / "images" / f"{number}.png"), picture)
+        (root / "annotations" / f"{number}.xml").write_text(
+            f"<annotation><object><name>blob</name><bndbox><xmin>{x}</xmin><ymin>{y}</ymin>"
+            f"<xmax>{x + 30}</xmax><ymax>{y + 30}</ymax></bndbox></object></annotation>"
+        )
+    file = root / "dataset.toml"
+    file.write_text(
+        'labels = ["blob"]\n[[set]]\nname = "blobs"\nformat = "voc"\nimages = "images"\nannotations = "annotations"\n'
+        'split = "hash"\nclasses = { blob = "blob" }\n'
+    )
+    return file
+
+
+def test_a_detector_gets_its_maps_named_and_finds_what_keras_finds(blobs: Path, tmp_path: Path) -> None:
+    small_detector().save(tmp_path / "model.keras")
+    record = {
+        "kind": "detector",
+        "labels": ["face"],
+        "architecture": "small",
+        "decode": "centre-log-size",
+        "strides": [8, 16],
+        "score_threshold": 0.6,
+        "nms_iou": 0.45,
+        "trained_at": "2026-01-02T03:04:05+00:00",
+    }
+    (tmp_path / "model.json").write_text(json.dumps(record))
+    arguments = [str(tmp_path), "--variant", "float32", "--claim", "litert", "--data", str(blobs), "--no-mlflow"]
+    assert main(arguments) == 0, (tmp_path / "export" / "export.md").read_text()
+    path = tmp_path / "export" / "maskwatch-detector-float32.tflite"
+    manifest = load(path, "detector").manifest
+    assert manifest.detector is not None
+    assert sorted(manifest.detector.maps) == ["box_16", "box_8", "score_16", "score_8"]
+    assert manifest.golden.count == 8
+    picture = cv2.imread(str(next((blobs.parent / "images").iterdir())))
+    assert TFLiteDetector.open(path).detect(picture)
+    report = json.loads((tmp_path / "export" / "export.json").read_text())["variants"][0]
+    assert report["gates"]["figures"]["photographs"] > 0
+
+
+def test_weights_of_a_detector_without_a_size_are_refused_before_anything_dear(tmp_path: Path, blobs: Path) -> None:
+    (tmp_path / "average.weights.h5").write_bytes(b"not looked at")
+    arguments = [str(tmp_path), "--claim", "litert", "--data", str(blobs), "--no-mlflow"]
+    assert main(arguments) == 2

@@ -1,0 +1,95 @@
+"""Where a model comes from, and what is said when it is not there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from edge_agent.errors import ModelError, NotFoundError, UsageError
+from export.__main__ import main
+from export.source import resolve
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> mlflow.MlflowClient:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    mlflow.set_tracking_uri(uri)
+    return mlflow.MlflowClient()
+
+
+def logged_run(client: mlflow.MlflowClient, tmp_path: Path, artifacts: str) -> str:
+    experiment = client.create_experiment("test", artifact_location=(tmp_path / "artifacts").as_uri())
+    run_id = client.create_run(experiment).info.run_id
+    folder = tmp_path / "made"
+    folder.mkdir()
+    (folder / "model.keras").write_bytes(b"a model")
+    (folder / "model.json").write_text(json.dumps({"labels": ["a", "b"], "crop_margin": 0.2}))
+    client.log_artifacts(run_id, str(folder), artifacts)
+    return str(run_id)
+
+
+@pytest.mark.parametrize("artifacts", ["", "model"])
+def test_an_mlflow_run_gives_its_model_and_record(store: mlflow.MlflowClient, tmp_path: Path, artifacts: str) -> None:
+    run_id = logged_run(store, tmp_path, artifacts)
+    for given in (run_id, f"runs:/{run_id}"):
+        source = resolve(given)
+        assert source.run_id == run_id
+        assert source.keras_file.read_bytes() == b"a model"
+        assert source.labels == ("a", "b")
+
+
+def test_an_alias_of_the_registry_gives_the_run_behind_it(store: mlflow.MlflowClient, tmp_path: Path) -> None:
+    run_id = logged_run(store, tmp_path, "model")
+    store.create_registered_model("masks")
+    version = store.create_model_version("masks", f"runs:/{run_id}/model", run_id)
+    store.set_registered_model_alias("masks", "champion", version.version)
+    assert resolve("models:/masks@champion").run_id == run_id
+    assert resolve(f"models:/masks/{version.version}").run_id == run_id
+    with pytest.raises(NotFoundError, match="challenger"):
+        resolve("models:/masks@challenger")
+    with pytest.raises(UsageError, match="ALIAS"):
+        resolve("models:/masks")
+
+
+def test_a_run_that_mlflow_does_not_know_is_named(store: mlflow.MlflowClient) -> None:
+    with pytest.raises(NotFoundError, match="0" * 32):
+        resolve("0" * 32)
+
+
+def test_the_command_line_goes_over_the_record(tmp_path: Path) -> None:
+    (tmp_path / "model.keras").write_bytes(b"")
+    (tmp_path / "model.json").write_text(
+        '{"labels": ["a", "b"], "crop_margin": 0.2, "trained_at": "2026-01-02T00:00:00Z"}'
+    )
+    source = resolve(str(tmp_path), {"crop_margin": 0.3, "labels": None})
+    assert source.record["crop_margin"] == 0.3
+    assert source.labels == ("a", "b")
+    assert source.trained_at.tzinfo is not None
+
+
+def test_a_folder_without_a_model_and_a_path_that_is_not_there_are_status_66(tmp_path: Path) -> None:
+    assert main([str(tmp_path), "--claim", "litert"]) == 66
+    assert main([str(tmp_path / "none"), "--claim", "litert"]) == 66
+
+
+def test_wrong_usage_is_status_2(tmp_path: Path) -> None:
+    (tmp_path / "model.keras").write_bytes(b"")
+    assert main([str(tmp_path), "--variant", "int4"]) == 2
+    assert main([str(tmp_path), "--variant", "all", "--release", str(tmp_path / "x")]) == 2
+    assert main([str(tmp_path), "--claim", "onnx"]) == 2
+    assert main([str(tmp_path), "--claim", "litert", "--recipe", "magic"]) == 2
+    assert main([str(tmp_path), "--claim", "litert", "--size", "big"]) == 2
+    (tmp_path / "notes.txt").write_text("x")
+    assert main([str(tmp_path / "notes.txt")]) == 2
+
+
+def test_a_broken_record_is_status_65(tmp_path: Path) -> None:
+    (tmp_path / "model.keras").write_bytes(b"")
+    (tmp_path / "model.json").write_text("{")
+    with pytest.raises(ModelError, match=r"model\.json is not JSON"):
+        resolve(str(tmp_path))
+    assert main([str(tmp_path)]) == 65
