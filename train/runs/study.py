@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 HEARTBEAT_S = 5
 STALE_AFTER_S = 20
+FIRST_ATTEMPTS = 6
 FINGERPRINT = "space"
 
 
@@ -68,32 +69,46 @@ def hidden(url: str) -> str:
 
 def open_storage(url: str) -> RDBStorage:
     """Optuna's storage behind a URL; the error names the URL without its password."""
+    from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
+
+    for attempt in range(FIRST_ATTEMPTS):
+        try:
+            return _storage(url)
+        except ArgumentError as error:
+            raise UsageError(
+                f"--storage {hidden(url)} is no database URL; give postgresql://... or sqlite:///FILE"
+            ) from error
+        except ImportError as error:
+            raise UsageError(
+                f"--storage {hidden(url)}: {error}; pip install 'psycopg[binary]' for PostgreSQL"
+            ) from error
+        except SQLAlchemyError as error:
+            # Two processes that begin a study at the same moment both make the tables; one of them loses.
+            met = isinstance(error, IntegrityError) or "already exists" in str(error)
+            if met and attempt < FIRST_ATTEMPTS - 1:
+                time.sleep(0.3 * (attempt + 1))
+                continue
+            reason = str(error.__cause__ or error).splitlines()[0]
+            raise UnavailableError(f"no study storage at {hidden(url)}: {reason}; is the database up?") from error
+    raise AssertionError("unreachable")
+
+
+def _storage(url: str) -> RDBStorage:
     from optuna.exceptions import ExperimentalWarning
     from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
-    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-    # psycopg 3 is what we install; the bare scheme would ask for psycopg2.
+    # psycopg 3 is what we install; the bare scheme may ask for psycopg2.
     url = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
     # Two processes on one SQLite file wait for each other instead of failing at once.
     options = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
-    try:
-        warnings.simplefilter("ignore", ExperimentalWarning)  # the heartbeat has been "experimental" since 2.9
-        return RDBStorage(
-            url,
-            engine_kwargs=options,
-            heartbeat_interval=HEARTBEAT_S,
-            grace_period=STALE_AFTER_S,
-            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=2),
-        )
-    except ArgumentError as error:
-        raise UsageError(
-            f"--storage {hidden(url)} is no database URL; give postgresql://... or sqlite:///FILE"
-        ) from error
-    except ImportError as error:
-        raise UsageError(f"--storage {hidden(url)}: {error}; pip install 'psycopg[binary]' for PostgreSQL") from error
-    except SQLAlchemyError as error:
-        reason = str(error.__cause__ or error).splitlines()[0]
-        raise UnavailableError(f"no study storage at {hidden(url)}: {reason}; is the database up?") from error
+    warnings.simplefilter("ignore", ExperimentalWarning)  # the heartbeat has been "experimental" since 2.9
+    return RDBStorage(
+        url,
+        engine_kwargs=options,
+        heartbeat_interval=HEARTBEAT_S,
+        grace_period=STALE_AFTER_S,
+        heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=2),
+    )
 
 
 def open_study(space: Space, url: str) -> Study:

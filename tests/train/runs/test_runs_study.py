@@ -69,7 +69,7 @@ def open_here(folder: Path, **keys: object) -> tuple[Study, Space]:
 def test_a_killed_study_goes_on_and_repeats_no_finished_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_space(tmp_path)
     process = start(tmp_path, wait_s=0.2)
-    until = time.monotonic() + 120
+    until = time.monotonic() + 300
     while len(begun(tmp_path)) < 3 and time.monotonic() < until:
         time.sleep(0.05)
     os.kill(process.pid, signal.SIGKILL)
@@ -88,7 +88,7 @@ def test_a_killed_study_goes_on_and_repeats_no_finished_trial(tmp_path: Path, mo
 def test_two_processes_share_one_study(tmp_path: Path) -> None:
     write_space(tmp_path, trials=8)
     both = [start(tmp_path, wait_s=0.5) for _ in range(2)]
-    ran = [int(process.communicate(timeout=240)[0]) for process in both]
+    ran = [int(process.communicate(timeout=540)[0]) for process in both]
     trials = begun(tmp_path)
     assert all(process.returncode == 0 for process in both)
     assert min(ran) >= 1
