@@ -24,9 +24,9 @@ from edge_agent.records import U8
 OPEN_TIMEOUT_MS = 5000
 READ_TIMEOUT_MS = 5000
 
-# FFmpeg and OpenCV print addresses, accounts included, to stderr when a stream fails; both read these on first use
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+# FFmpeg and OpenCV print addresses, accounts included, to stderr when a stream fails
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # read on first use
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 # TCP: over UDP a lost packet is a smeared picture. The timeout (microseconds) ends a read of a dead connection
 os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp|timeout;5000000")
 

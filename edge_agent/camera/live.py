@@ -130,6 +130,7 @@ class LiveSource:
     def lost(self, problem: str) -> None:
         with self._lock:
             self._connected, self._problem = False, problem
+            self._newest = None  # by the time the camera is back it would be an old picture
 
     def wants_picture(self, at_s: float) -> bool:
         with self._lock:

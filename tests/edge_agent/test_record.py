@@ -91,9 +91,11 @@ def desk(tmp_path: Path) -> Iterator[Callable[..., Desk]]:
 
 def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
     until = time.monotonic() + seconds
-    while not condition() and time.monotonic() < until:
-        time.sleep(0.01)
-    return condition()
+    while time.monotonic() < until:
+        if condition():
+            return True
+        time.sleep(0.005)
+    return False
 
 
 def test_a_visit_leaves_a_picture_and_its_words(desk: Callable[..., Desk]) -> None:
