@@ -57,9 +57,17 @@ install_release() {
     mkdir -p "$program/releases" "$config" "$state" "$(dirname "$unit")"
     install -d -m 0700 "$config/credentials"
     trap 'rm -rf "$program/$release"' EXIT INT TERM
-    "$python" -m venv "$program/$release"
+    agent_python=$program/$release/bin/python
+    # The host's pip serves where there is one: a pip in each release would cost minutes on an SD card.
+    if "$python" -m pip --python "$python" --version >/dev/null 2>&1; then
+        "$python" -m venv --without-pip "$program/$release"
+        set -- "$python" -m pip --python "$agent_python"
+    else
+        "$python" -m venv "$program/$release" || fail "no environment can be made; apt-get install python3-venv"
+        set -- "$agent_python" -m pip
+    fi
     # shellcheck disable=SC2086  # several options in one word
-    "$program/$release/bin/python" -m pip install --quiet --disable-pip-version-check $pip_options "$from[$extra]" ||
+    "$@" install --quiet --disable-pip-version-check $pip_options "$from[$extra]" ||
         fail "the packages could not be installed; nothing was changed"
     "$program/$release/bin/edge-agent" version >/dev/null || fail "the new agent does not start; nothing was changed"
     if [ -e "$config/agent.toml" ]; then
