@@ -48,6 +48,9 @@ bench: $(DEV)/.done
 	$(BIN)/python benchmarks/pipeline.py
 sample: $(DEV)/.done
 	$(BIN)/python tools/make_sample.py edge_agent/samples
+soak: $(DEV)/.done
+	$(BIN)/python benchmarks/soak.py --frames 100000
+	MASKWATCH_KILLS=100 $(BIN)/python -m pytest -s tests/e2e/test_broker_kills.py
 docs: $(DEV)/.done
 	$(BIN)/python tools/generate_docs.py
 
