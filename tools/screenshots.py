@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Page
 from page_support import Camera, agent, chromium, page_of, sample_frames
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "is_mobile": True, "has_touch": True}
-SURE = '#counts li[data-some="true"]:not([data-label="cannot_tell"])'
+SURE = '#picture[data-sure="1"]'
 JPEG_QUALITY = 82
 
 
@@ -28,31 +28,33 @@ def shoot(page: Page, path: Path, **options: Any) -> None:
     print(path, path.stat().st_size)
 
 
+def hold(page: Page) -> None:
+    """Wait for a verdict and hold that picture, so that it shows what the page is for."""
+    page.wait_for_selector(SURE, timeout=180_000)
+    page.keyboard.press("p")
+    page.wait_for_timeout(500)
+
+
 def look(browser: Browser, url: str, folder: Path, frames: list[bytes]) -> None:
-    """Each picture waits for a verdict, so that it shows what the page is for."""
     with page_of(browser, url) as (page, _):
-        page.wait_for_selector('#visits li[data-type="end"] img >> nth=2', timeout=180_000)
-        page.wait_for_selector(SURE)
+        hold(page)
         shoot(page, folder / "desktop.jpg")
-        page.locator("#history-title").scroll_into_view_if_needed()
+        faces = [{"name": f"{n}.jpg", "mimeType": "image/jpeg", "buffer": frames[n]} for n in (30, 90, 148)]
+        notes = {"name": "notes.jpg", "mimeType": "image/jpeg", "buffer": b"no picture"}
+        page.set_input_files("#files", [*faces, notes])
+        page.wait_for_selector("#results li[data-state=failed]", timeout=180_000)
+        page.locator("#try").screenshot(path=folder / "try-it.jpg", type="jpeg", quality=JPEG_QUALITY)
+        page.wait_for_selector('#visits li[data-type="end"] img >> nth=2', timeout=180_000)
         page.evaluate("document.getElementById('history').scrollIntoView()")
         page.wait_for_timeout(1500)
         shoot(page, folder / "history.jpg")
-        faces = [{"name": f"{n}.jpg", "mimeType": "image/jpeg", "buffer": frames[n]} for n in (30, 90, 148)]
-        page.set_input_files(
-            "#files", [*faces, {"name": "notes.jpg", "mimeType": "image/jpeg", "buffer": b"no picture"}]
-        )
-        page.wait_for_selector("#results li[data-state=failed]", timeout=180_000)
-        page.locator("#try").screenshot(path=folder / "try-it.jpg", type="jpeg", quality=JPEG_QUALITY)
-    with page_of(browser, url, color_scheme="dark") as (page, _):
-        page.wait_for_selector(SURE)
-        page.keyboard.press("s")
-        page.wait_for_selector(SURE)
-        shoot(page, folder / "dark.jpg")
     with page_of(browser, url, **PHONE) as (page, _):
-        page.wait_for_selector(SURE)
-        page.wait_for_timeout(300)
+        hold(page)
         shoot(page, folder / "phone.jpg")
+    with page_of(browser, url, color_scheme="dark") as (page, _):
+        page.keyboard.press("s")
+        hold(page)
+        shoot(page, folder / "dark.jpg")
 
 
 def main() -> int:

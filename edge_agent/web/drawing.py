@@ -19,6 +19,8 @@ def draw(bgr: U8, tracks: Sequence[TrackView], scale: float, labels: Sequence[st
     """A copy of a uint8 BGR picture with each person's box times `scale`, number, class and probability."""
     out = bgr.copy()
     for track in tracks:
+        if not track.seen:
+            continue
         known = track.certain and track.label in labels
         colour = COLOURS_BGR[labels.index(track.label) % len(COLOURS_BGR)] if known else UNSURE_BGR
         x, y, w, h = (round(value * scale) for value in (track.box.x, track.box.y, track.box.w, track.box.h))

@@ -81,8 +81,9 @@ export class LiveView {
     if (canvas.width !== width || canvas.height !== height) { canvas.width = width; canvas.height = height; }
     this.context.imageSmoothingQuality = "high";
     this.context.drawImage(bitmap, 0, 0, width, height);
-    drawPeople(this.context, frame.tracks, width / frame.size[0], dpr, this.show);
-    canvas.dataset.frame = frame.frame; canvas.dataset.people = frame.tracks.length; canvas.dataset.boxes = this.show.boxes; canvas.dataset.bars = this.show.bars;
+    const seen = frame.tracks.filter((track) => track.seen); // where somebody is only expected, there is nothing to draw
+    drawPeople(this.context, seen, width / frame.size[0], dpr, this.show);
+    canvas.dataset.frame = frame.frame; canvas.dataset.people = seen.length; canvas.dataset.sure = seen.filter((track) => track.certain).length; canvas.dataset.boxes = this.show.boxes; canvas.dataset.bars = this.show.bars;
     const said = Object.entries(frame.people).filter(([, n]) => n).map(([label, n]) => `${n} ${nameOf(label)}`).join(", ");
     canvas.setAttribute("aria-label", `The camera’s picture, ${peopleWords(frame.tracks.length)} in view${said ? `: ${said}` : ""}`);
     if (this.show.figures) this.figures();
