@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from keras import ops
 
 TOP_CELLS = 10
+LEAST_SHARE = 0.05  # cells with less of their face's best alignment are background
 _EPS = 1e-9
 
 
@@ -51,9 +52,11 @@ def assign(scores: Any, boxes: Any, faces: Any, real: Any, centres: Any, strides
     chosen = chosen * ops.cast(claim >= ops.max(claim, axis=1, keepdims=True), "float32")
     alignment = alignment * chosen
     # the wanted score: alignment, scaled so that a face's best cell wants the face's best IoU (TOOD, eq. 5)
-    peak = ops.max(alignment, axis=2, keepdims=True)
-    best_iou = ops.max(iou * chosen, axis=2, keepdims=True)
-    wanted = ops.max(alignment / (peak + 1e-30) * best_iou, axis=1)
+    share = alignment / (ops.max(alignment, axis=2, keepdims=True) + 1e-30)
+    # a small face has fewer than ten cells, so cells of coarse strides get chosen whose boxes hardly touch it: with a
+    # wanted score near nothing they would weigh nothing, and nobody would teach them to be silent
+    chosen = chosen * ops.cast(share >= LEAST_SHARE, "float32")
+    wanted = ops.max(chosen * share * ops.max(iou * chosen, axis=2, keepdims=True), axis=1)
     owners = ops.sum(chosen, axis=1)
     shares = ops.transpose(chosen, (0, 2, 1)) / ops.maximum(ops.expand_dims(owners, 2), 1.0)
     return Targets(wanted, ops.matmul(shares, faces), ops.minimum(owners, 1.0))

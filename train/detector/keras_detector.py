@@ -11,16 +11,18 @@ from edge_agent.detect_tflite import decode, levels_of, suppress
 from edge_agent.preprocess import letterbox
 from edge_agent.records import U8, Box, Face
 from train.detector.network import build_detector
+from train.detector.stem import fast
 
 
 class KerasDetector:
-    """Letterbox, network, decode, NMS: what edge_agent.detect_tflite does, through Keras."""
+    """Letterbox, network, decode, NMS: what edge_agent.detect_tflite does, in float32."""
 
     def __init__(self, network: keras.Model, width: int, height: int, score: float, nms_iou: float) -> None:
         self.name = f"keras {width}x{height}"
         self.score, self.nms_iou = score, nms_iou
-        self._network, self._size = network, (width, height)
-        shapes = [tuple(out.shape) for out in network(np.zeros((1, height, width, 3), np.float32))]
+        self._size = (width, height)
+        self._run = fast(network, 1, height, width)
+        shapes = [out.shape for out in self._run(np.zeros((1, height, width, 3), np.uint8))]
         self._levels = levels_of(shapes, width, height)
 
     @classmethod
@@ -33,9 +35,7 @@ class KerasDetector:
     def detect(self, bgr: U8) -> list[Face]:
         """Faces in a uint8 BGR picture, best first, boxes in its pixels."""
         image, fit = letterbox(bgr, *self._size)
-        outputs = self._network(image[None].astype(np.float32))
-        maps = [np.asarray(keras.ops.convert_to_numpy(out), np.float32) for out in outputs]
-        boxes, scores = decode(maps, self._levels, self.score)
+        boxes, scores = decode(self._run(image[None]), self._levels, self.score)
         rows, columns = bgr.shape[:2]
         return [
             Face(fit.to_picture(Box(*(float(v) for v in boxes[row]))).clipped(columns, rows), float(scores[row]))

@@ -25,7 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--weights", type=Path, default=None, help="unset: the run's average, else the committed weights"
     )
     parser.add_argument("--input", default="640x480", help="width x height of the network's input, multiples of 32")
-    parser.add_argument("--score", type=float, required=True, help="boxes below it are dropped; chosen on val")
+    parser.add_argument("--score", type=float, default=None, help="boxes below it are dropped; unset: chosen on val")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with splits.csv, for val")
+    parser.add_argument(
+        "--false-boxes", type=float, default=0.19, help="a photograph of val, where the score is chosen"
+    )
     parser.add_argument(
         "--nms-iou", type=float, default=0.45, help="of two boxes that overlap more, the weaker is dropped"
     )
@@ -44,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
 
     network = build_detector(int(trained.get("channels", 64)), float(trained.get("alpha", 0.35)), height, width)
     network.load_weights(weights)
+    score = args.score or choose_score(network, width, height, args)
     args.run.mkdir(parents=True, exist_ok=True)
     network.save(args.run / "model.keras")
     record = {
@@ -56,14 +61,30 @@ def run(args: argparse.Namespace) -> int:
         "trained_at": trained.get("trained_at"),
         "mlflow_run_id": trained.get("mlflow_run_id") or "",
         "normalisation": "x / 127.5 - 1",
+        "input_width_px": width,
+        "input_height_px": height,
         "decode": DECODE,
         "strides": list(STRIDES),
-        "score_threshold": args.score,
+        "score_threshold": score,
         "nms_iou": args.nms_iou,
     }
     (args.run / "model.json").write_text(json.dumps({k: v for k, v in record.items() if v is not None}, indent=1))
-    print(f"{args.run / 'model.keras'}: {width}x{height}, {network.count_params()} parameters, score {args.score}")
+    print(f"{args.run / 'model.keras'}: {width}x{height}, {network.count_params()} parameters, score {score}")
     return 0
+
+
+def choose_score(network: Any, width: int, height: int, args: argparse.Namespace) -> float:
+    """The lowest score with no more than the wanted number of false boxes on val; prints what it finds there."""
+    from train.detector.evaluate import look_at, measure, score_for_false_boxes
+    from train.detector.evaluate_command import LOWEST_SCORE, MAIN_SOURCES, table
+    from train.detector.keras_detector import KerasDetector
+    from train.detector.photos import read_photos
+
+    detector = KerasDetector(network, width, height, LOWEST_SCORE, args.nms_iou)
+    looks = look_at(detector, read_photos(args.data, "val", MAIN_SOURCES))
+    score = round(score_for_false_boxes(looks, int(args.false_boxes * len(looks))), 3)
+    print(table([(f"val, float, at {score}", measure(looks, score))]), flush=True)
+    return score
 
 
 def read_size(text: str) -> tuple[int, int]:

@@ -15,8 +15,9 @@ class Tracking:
     """Prints each report and, where enabled, sends it to MLflow ($MLFLOW_TRACKING_URI, else sqlite:///mlflow.db)."""
 
     def __init__(self, folder: Path, parameters: dict[str, Any], *, enabled: bool) -> None:
-        self.run_id: str | None = None
         self._id_file = folder / "mlflow_run_id"
+        self._earlier = self._id_file.read_text().strip() if self._id_file.is_file() else None
+        self.run_id: str | None = self._earlier
         self._parameters = parameters
         self._enabled = enabled
 
@@ -27,9 +28,8 @@ class Tracking:
 
         mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db"))
         mlflow.set_experiment(EXPERIMENT)
-        earlier = self._id_file.read_text().strip() if self._id_file.is_file() else None
-        self.run_id = mlflow.start_run(run_id=earlier, run_name="detector").info.run_id
-        if earlier is None:
+        self.run_id = mlflow.start_run(run_id=self._earlier, run_name="detector").info.run_id
+        if self._earlier is None:
             mlflow.log_params({name: str(value)[:500] for name, value in self._parameters.items()})
             self._id_file.parent.mkdir(parents=True, exist_ok=True)
             self._id_file.write_text(str(self.run_id))

@@ -48,6 +48,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--cache", type=Path, default=Path(".cache/detector/train"), help="decoded photographs")
     parser.add_argument("--threads", type=int, default=2, help="threads of the training step")
+    parser.add_argument(
+        "--ship", type=Path, default=None, help="then release and export int8; where to put the .tflite"
+    )
+    parser.add_argument("--input", default="640x480", help="with --ship: width x height of the device's input")
+    parser.add_argument("--claim", default="", help="with --ship: runtimes to prove it in; unset: all of the export's")
+    parser.add_argument("--stop-here", action="store_true", help="train no further; release what the run has")
     parser.add_argument("--no-mlflow", action="store_true", help="do not track the run")
 
 
@@ -94,17 +100,18 @@ def run(args: argparse.Namespace) -> int:
     }
     with Tracking(args.run, described, enabled=not args.no_mlflow) as tracking:
         cache = Cache(args.cache)
-        stream = batches(
-            cache,
-            fast_stem(stem, config.batch, config.size_px),
-            config.size_px,
-            config.batch,
-            config.weights,
-            Recipe(**config.recipe),
-            config.seed + training.step,
-            config.loader_threads,
-        )
-        training.run(stream, config.minutes, tracking.report, config.report_every_s)
+        if not args.stop_here:
+            stream = batches(
+                cache,
+                fast_stem(stem, config.batch, config.size_px),
+                config.size_px,
+                config.batch,
+                config.weights,
+                Recipe(**config.recipe),
+                config.seed + training.step,
+                config.loader_threads,
+            )
+            training.run(stream, config.minutes, tracking.report, config.report_every_s)
         summary = described | {
             "trained_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "steps": training.step,
@@ -114,7 +121,20 @@ def run(args: argparse.Namespace) -> int:
         }
         (args.run / "detector.json").write_text(json.dumps(summary, indent=1))
         tracking.finish([args.run / "average.weights.h5", args.run / "detector.json"])
-    return 0
+    return 0 if args.ship is None else _ship(args)
+
+
+def _ship(args: argparse.Namespace) -> int:
+    """What `python -m train.detector.release` and `python -m export` do, in this process."""
+    from export.__main__ import main as export
+    from train.detector import release
+
+    parser = argparse.ArgumentParser()
+    release.add_arguments(parser)
+    failed = release.run(parser.parse_args(["--run", str(args.run), "--input", args.input, "--data", str(args.data)]))
+    words = [str(args.run), "--variant", "int8", "--name", "maskwatch-detector", "--release", str(args.ship)]
+    words += ["--claim", args.claim] if args.claim else []
+    return failed or export(words)
 
 
 def read_config(path: Path) -> DetectorTraining:
