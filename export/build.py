@@ -148,7 +148,7 @@ def _quantisation(converted: Converted) -> str:
     return {
         "float32": "weights and activations in float32",
         "float16": "weights in float16, activations in float32",
-        "dynamic": "weights in int8, activations in float32",
+        "dynamic": "weights in int8, activations in float32 between layers",
         "int8": f"weights in int8 per channel, activations in int8, ranges: {converted.recipe}",
     }[converted.variant]
 
