@@ -87,14 +87,14 @@ def _export(args: argparse.Namespace) -> int:
     record = {"name": order.name, "version": order.version, "variants": [report.to_json() for report in reports]}
     (order.folder / "export.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
     print(json.dumps(record) if args.json else text)
-    if source.run_id and not args.no_mlflow:
-        from export.tracking import log_back
-
-        log_back(source, order.folder, reports, _say)
     passed = all(report.passed for report in reports)
     if args.release and passed:
         shutil.copyfile(order.folder / reports[0].written, args.release)
         _say(f"released as {args.release}")
+    if source.run_id and not args.no_mlflow:
+        from export.tracking import log_back
+
+        log_back(source, order.folder, reports, _say)
     return 0 if passed else 1
 
 

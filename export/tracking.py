@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +31,10 @@ def log_back(source: Source, folder: Path, reports: list[VariantReport], say: Ca
 
 def figures(report: VariantReport) -> dict[str, float]:
     """The figures of one variant, by MLflow's rules for names."""
-    gates = {gate.name.split(" (")[0].replace(" ", "_").replace("-", "_"): gate.figure for gate in report.outcome.gates}
+    gates = {_name(gate.name.split(" (")[0]): gate.figure for gate in report.outcome.gates}
     sizes = {"flatbuffer_bytes": float(report.flatbuffer_bytes), "passed": float(report.passed)}
     return gates | report.outcome.figures | sizes
+
+
+def _name(text: str) -> str:
+    return re.sub(r"[^0-9A-Za-z_]+", "_", text)
