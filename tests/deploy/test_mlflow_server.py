@@ -20,7 +20,7 @@ import postgres_support
 import pytest
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy" / "mlflow"
-UP_WITHIN_S = 420.0
+UP_WITHIN_S = 600.0
 NO_SERVER = "needs PostgreSQL's server: apt install postgresql"
 needs_postgres = pytest.mark.skipif(postgres_support.binaries() is None, reason=NO_SERVER)
 
@@ -118,7 +118,7 @@ def as_admin(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server
 
 
 @needs_postgres
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_nobody_reads_runs_without_the_password(server: Server) -> None:
     experiments = f"{server.url}/api/2.0/mlflow/experiments/get?experiment_id=0"
     assert status(experiments) == 401

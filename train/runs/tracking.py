@@ -64,6 +64,7 @@ def client(uri: str, must_exist: bool = True) -> MlflowClient:
     """A client for `uri`, also made MLflow's own default; `must_exist` refuses a store that is not there."""
     if must_exist:
         refuse_absent_store(uri)
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # files of a few MB: noise among the figures
     import mlflow
 
     mlflow.set_tracking_uri(uri)

@@ -40,7 +40,7 @@ def start(features: Path, backend: str, devices: int = 1, group: dict[str, str] 
 
 
 def answer(process: subprocess.Popen[str]) -> dict[str, object]:
-    out, err = process.communicate(timeout=420)
+    out, err = process.communicate(timeout=900)
     assert process.returncode == 0, err[-2000:]
     found: dict[str, object] = json.loads(out.strip().splitlines()[-1])
     return found
@@ -52,7 +52,7 @@ def alone(features: Path) -> dict[str, object]:
     return answer(start(features, "tensorflow"))
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(2000)
 def test_two_mirrored_devices_reach_the_loss_of_one(features: Path, alone: dict[str, object]) -> None:
     two = answer(start(features, "tensorflow", devices=2))
     assert two["devices"] == 2
@@ -61,7 +61,7 @@ def test_two_mirrored_devices_reach_the_loss_of_one(features: Path, alone: dict[
 
 
 @needs_jax
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(2000)
 def test_two_jax_processes_reach_the_loss_of_one(features: Path) -> None:
     from postgres_support import free_port
 
@@ -79,7 +79,7 @@ def test_two_jax_processes_reach_the_loss_of_one(features: Path) -> None:
 def test_several_processes_on_tensorflow_are_refused(features: Path) -> None:
     group = {ADDRESSES: "127.0.0.1:1", PROCESSES: "2", PROCESS: "0"}
     process = start(features, "tensorflow", group=group)
-    _, err = process.communicate(timeout=420)
+    _, err = process.communicate(timeout=900)
     assert process.returncode == 78
     assert "several processes need KERAS_BACKEND=jax" in err
 
