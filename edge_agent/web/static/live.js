@@ -57,6 +57,7 @@ export class LiveView {
   async picture({ jpeg, frame }) {
     const bitmap = await createImageBitmap(new Blob([jpeg], { type: "image/jpeg" }));
     this.bitmap?.close(); this.bitmap = bitmap; this.frame = frame; this.shown += 1;
+    if ($("stage").dataset.state === "waiting") this.say("on", "");
     const seconds = (performance.now() - this.since) / 1000;
     if (seconds > 2) { this.fps = this.shown / seconds; this.shown = 0; this.since = performance.now(); }
     this.paint();
