@@ -91,7 +91,7 @@ def small_cnn(shape: tuple[int, int, int], alpha: float) -> keras.Model:
         filters = max(4, int(width * alpha))
         conv = layers.Conv2D if number == 0 else layers.SeparableConv2D
         x = conv(filters, 3, strides=2, padding="same", use_bias=False, name=f"block_{number}_conv")(x)
-        x = layers.BatchNormalization(name=f"block_{number}_norm")(x)
+        x = layers.BatchNormalization(momentum=0.8, name=f"block_{number}_norm")(x)
         x = layers.ReLU(name=f"block_{number}_relu")(x)
     return keras.Model(picture, x, name="small_cnn")
 
