@@ -29,7 +29,7 @@ def network() -> keras.Model:
 
 def labels_with(*rows: list[float]) -> np.ndarray:
     labels = np.zeros((1, 8, 5), np.float32)
-    labels[0, : len(rows)] = rows
+    labels[0, : len(rows)] = np.array(rows, np.float32).reshape(-1, 5)
     return labels
 
 
