@@ -27,7 +27,7 @@ from export.source import Source
 
 WIDEST = GoldenPart(count=8, largest_difference=0.3, mean_difference=0.03)
 SLACK = 2.0  # devices that were not measured round differently too
-LEAST_LARGEST, LEAST_MEAN = 0.002, 0.0002
+LEAST = 0.002, 0.0002
 LEAST_QUANTISED = 0.06, 0.01  # kernels of machines that were not at hand round eight bits otherwise
 MINIMUM_AGENT = "0.1.0"
 THRESHOLD = 0.6
@@ -46,9 +46,12 @@ class Draft:
     def bytes(self) -> bytes:
         return pack(self.flatbuffer, self.manifest, self.golden)
 
-    def proven(self, trials: Sequence[Trial]) -> Draft:
-        """With the runtimes it was proven in, and no more tolerance than they needed."""
-        part = tolerances(len(self.golden.small), trials, self.manifest.quantisation in ("int8", "dynamic"))
+    def proven(self, trials: Sequence[Trial], faults: Sequence[Power] = ()) -> Draft:
+        """With the runtimes it was proven in, and a tolerance that they fit in and faults do not."""
+        least = LEAST_QUANTISED if self.manifest.quantisation in ("int8", "dynamic") else LEAST
+        for power in faults:  # a small network may move little under a fault: then half of that
+            least = min(least[0], power.apart.largest / 2), min(least[1], power.apart.mean / 2)
+        part = tolerances(len(self.golden.small), trials, (max(least[0], 1e-5), max(least[1], 1e-6)))
         ran = sorted({(t.runtime, t.version, t.xnnpack) for t in trials if t.passed})
         lines = tuple(f"{name} {version}, XNNPACK {'on' if xnnpack else 'off'}" for name, version, xnnpack in ran)
         return Draft(self.flatbuffer, self.manifest.model_copy(update={"golden": part, "runtimes": lines}), self.golden)
@@ -62,27 +65,31 @@ class Draft:
         )
 
 
-def tolerances(count: int, trials: Sequence[Trial], quantised: bool = False) -> GoldenPart:
-    """What golden outputs may be off: the most that was measured over runtimes, with slack."""
-    least = LEAST_QUANTISED if quantised else (LEAST_LARGEST, LEAST_MEAN)
+def tolerances(count: int, trials: Sequence[Trial], least: tuple[float, float]) -> GoldenPart:
+    """What golden outputs may be off: the most that was measured over runtimes, with slack; `least` at least."""
     largest = max([trial.largest for trial in trials if trial.passed], default=0.0) * SLACK
     mean = max([trial.mean for trial in trials if trial.passed], default=0.0) * SLACK
     return GoldenPart(
         count=count,
-        largest_difference=min(WIDEST.largest_difference, max(least[0], round(largest, 4))),
-        mean_difference=min(WIDEST.mean_difference, max(least[1], round(mean, 5))),
+        largest_difference=min(WIDEST.largest_difference, max(least[0], largest)),
+        mean_difference=min(WIDEST.mean_difference, max(least[1], mean)),
     )
 
 
-def blind_to(draft: Draft, runtime: Runtime) -> list[Power]:
-    """Faults that the golden inputs would let pass; none, or the model is not released.
+def faults(draft: Draft, runtime: Runtime) -> list[Power]:
+    """What the faults that golden inputs have to find would do to the outputs.
 
     One step of brightness may move a sure network less than other kernels do: there the check of the input's scale and
     zero point stands for it.
     """
-    part, size = draft.manifest.golden, draft.manifest.input
+    size = draft.manifest.input
     found = powers(draft.golden, runtime.run, size.width_px, size.height_px)
-    found = [power for power in found if power.fault not in ONE_STEP]
+    return [power for power in found if power.fault not in ONE_STEP]
+
+
+def blind_to(draft: Draft, found: Sequence[Power]) -> list[Power]:
+    """Faults that the golden inputs would let pass; none, or the model is not released."""
+    part = draft.manifest.golden
     return [p for p in found if p.apart.largest <= part.largest_difference and p.apart.mean <= part.mean_difference]
 
 

@@ -19,6 +19,7 @@ from edge_agent.records import F32
 from edge_agent.runtime import Runtime, check_input, open_runtime
 from export import convert, gates
 from export.build import Draft, blind_to, draft, write
+from export.build import faults as faults_of
 from export.faces import Faces, calibration_faces, gate_faces
 from export.gates import Outcome
 from export.operators import operators
@@ -117,8 +118,9 @@ def finish(made: Draft, runtime: Runtime, outcome: Outcome, order: Order, recipe
     write(candidate, made.bytes)
     say(f"{variant}: proving it in {', '.join(order.claimed)}")
     tried = trials(candidate, order.claimed)
-    made = made.proven(tried)
-    blind = blind_to(made, runtime)
+    found = faults_of(made, runtime)
+    made = made.proven(tried, found)
+    blind = blind_to(made, found)
     faults = tuple(dict.fromkeys(_faults(tried, blind)))
     content = made.bytes
     read(content, release)  # what cannot be read back is not written
