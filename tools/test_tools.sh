@@ -14,8 +14,9 @@ need 'command -v mosquitto' mosquitto
 need 'command -v mosquitto_sub' mosquitto-clients
 need 'command -v chromium' chromium
 need '/usr/bin/python3 -c "import gi; gi.require_version(\"GstRtspServer\", \"1.0\"); from gi.repository import GstRtspServer"' \
-    python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
+    python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good
 need 'command -v systemd-analyze' systemd
+need 'ls /usr/lib/postgresql/*/bin/initdb' postgresql
 
 [ -z "$missing" ] && exit 0
 echo "Installing what tests need:$missing" >&2
