@@ -21,7 +21,7 @@ DRAIN_WITHIN_S = 60
 def start_agent(port: int, state_dir: Path, seconds: float) -> subprocess.Popen[bytes]:
     paths = os.pathsep.join([str(AGENT.parents[1]), str(AGENT.parents[2])])
     env = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
-    arguments = [sys.executable, AGENT, str(port), state_dir, "300", str(seconds), "0.05"]
+    arguments = [sys.executable, AGENT, str(port), state_dir, "300", str(seconds), "0"]
     return subprocess.Popen([str(a) for a in arguments], env=env, stderr=subprocess.DEVNULL)
 
 

@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
-    positive_data_acceptance,
     response_schema_conformance,
     status_code_conformance,
     unsupported_method,
@@ -85,7 +84,6 @@ CHECKS = [
     content_type_conformance,
     response_schema_conformance,
     unsupported_method,
-    positive_data_acceptance,
 ]
 
 

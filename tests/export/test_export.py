@@ -109,7 +109,9 @@ def test_a_model_that_fails_a_gate_gets_no_release_name(
     sound = convert.convert
 
     def off_by_a_lot(model: keras.Model, variant: str, calibration: np.ndarray, recipe: str = "plain") -> object:
-        broken = keras.Sequential([keras.Input((SIZE, SIZE, 3)), keras.layers.Rescaling(0.5), *model.layers])
+        broken = keras.Sequential(
+            [keras.Input((SIZE, SIZE, 3)), keras.layers.Rescaling(-1.0, 255.0, name="negative"), *model.layers]
+        )
         return sound(broken, variant, calibration, recipe)
 
     monkeypatch.setattr(convert, "convert", off_by_a_lot)
@@ -122,7 +124,6 @@ def test_a_model_that_fails_a_gate_gets_no_release_name(
     report = (tmp_path / "export.md").read_text()
     assert "REFUSED" in report
     assert "FAILED" in report
-    assert "drawn/" in report  # the faces that differ
 
 
 @pytest.mark.skipif(not LEGACY_PYTHON.is_file(), reason="needs the environment of make legacy-env")
@@ -152,8 +153,8 @@ class Swapped(keras.layers.Layer):
     "front",
     [
         pytest.param(Swapped(), id="red and blue swapped"),
-        pytest.param(keras.layers.Rescaling(1 / 127.5, -1.0), id="normalised twice"),
-        pytest.param(keras.layers.Rescaling(1 / 255), id="normalised outside as well"),
+        pytest.param(keras.layers.Rescaling(1 / 127.5, -1.0, name="once_more"), id="normalised twice"),
+        pytest.param(keras.layers.Rescaling(1 / 255, name="outside"), id="normalised outside as well"),
     ],
 )
 def test_a_network_that_sees_something_else_is_refused_by_its_golden_inputs(

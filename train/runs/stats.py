@@ -108,8 +108,11 @@ def paired_difference(
     gained = metric(_draw(candidate, resamples, seed)) - metric(_draw(champion, resamples, seed))
     gained = gained[~np.isnan(gained)]
     ours, theirs = float(metric(candidate.sum(0)[None])[0]), float(metric(champion.sum(0)[None])[0])
-    low, high = np.percentile(gained, (2.5, 97.5))
-    better = float((gained > 0).mean() + (gained == 0).mean() / 2)
+    if gained.size == 0:  # the metric is undefined in every draw: precision of a label that is never called
+        low, high, better = np.nan, np.nan, 0.5
+    else:
+        low, high = np.percentile(gained, (2.5, 97.5))
+        better = float((gained > 0).mean() + (gained == 0).mean() / 2)
     return Difference(
         ours, theirs, ours - theirs, float(low), float(high), better, int(candidate.sum()), len(candidate)
     )

@@ -146,7 +146,7 @@ def test_training_learns_one_picture_and_goes_on_from_its_checkpoint(network: ke
             yield features, labels
 
     first = Training(network, trained, 1e-3, tmp_path)
-    first.run(endless(), 0.12, lambda step, figures: reports.append(figures), 1.0)
+    first.run(endless(), 0.4, lambda step, figures: reports.append(figures), 1.0)
     assert reports[-1]["loss"] < reports[0]["loss"]
     second = Training(network, trained, 1e-3, tmp_path)
     assert second.resume()
