@@ -168,7 +168,7 @@ def test_a_new_user_may_log_runs_and_read_those_of_others(as_admin: Server, monk
 
 @needs_postgres
 def test_secrets_stand_in_no_process_list_and_no_log(server: Server) -> None:
-    shown = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run(["ps", "-eww", "-o", "args"], capture_output=True, text=True, check=True).stdout
     assert "--app-name basic-auth" in shown
     word = server.environ["MASKWATCH_MLFLOW_DATABASE"].split(":")[2].split("@")[0]
     for text in (shown, server.log.read_text()):
