@@ -85,7 +85,8 @@ install_release() {
     fi
     chmod 0750 "$state"
     install -m 0644 "$here/../systemd/edge-agent.service" "$unit"
-    before=$(readlink "$program/current" || true)
+    before=
+    if [ -L "$program/current" ]; then before=$(readlink "$program/current"); fi
     switch_to "$release"
     trap - EXIT INT TERM
     [ -z "$before" ] || echo "$before" >"$program/previous"
