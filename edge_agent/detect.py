@@ -48,6 +48,7 @@ class HaarDetector:
     cascade: cv2.CascadeClassifier
     min_face_px: int
     name: str = "haar"
+    score_threshold: float = 0.5  # of a level weight of 0, squashed
 
     @classmethod
     def open(cls, min_face_px: int = 24) -> HaarDetector:
@@ -82,6 +83,7 @@ class YuNetDetector:
     min_face_px: int
     size_px: tuple[int, int] = (320, 320)
     name: str = "yunet"
+    score_threshold: float = YUNET_SCORE
 
     @classmethod
     def open(

@@ -95,6 +95,7 @@ class TFLiteDetector:
         self.model = model
         self.name = model.manifest.name
         self.sha256 = model.sha256
+        self.score_threshold = part.score_threshold
         self.score = part.score_threshold if score is None else score
         self.nms_iou = part.nms_iou if nms_iou is None else nms_iou
         self.min_face_px = min_face_px

@@ -22,7 +22,7 @@ from edge_agent.classify import open_classifier
 from edge_agent.config import Config
 from edge_agent.detect import open_detector
 from edge_agent.errors import ImageError, MaskwatchError, NotFoundError
-from edge_agent.quality import sharpness
+from edge_agent.quality import sharpness, sureness
 from edge_agent.records import U8, Classifier, Detector, Face, Reading
 
 Picture = str | Path | U8
@@ -98,7 +98,7 @@ class FaceMaskPredictor:
         cut = time.perf_counter()
         rows = self.classifier.classify(crops)
         readings = [
-            Reading(face, tuple(map(float, row)), sharpness(crop))
+            Reading(face, tuple(map(float, row)), sharpness(crop), sureness(face.score, self.detector.score_threshold))
             for face, row, crop in zip(faces, rows, crops, strict=True)
         ]
         done = time.perf_counter()

@@ -1,6 +1,7 @@
 """How much one view of a face is worth: 0 to 1 for size, sharpness, pose and the detector's score. Pure.
 
-sharpness(crop_rgb) -> float     measured on the classifier's crop, put into Reading.sharpness by the loop
+sharpness(crop_rgb) -> float             measured on the classifier's crop, put into Reading.sharpness by the predictor
+sureness(score, threshold) -> float      how much of a face the detector saw, put into Reading.sureness by the predictor
 weight(reading, min_face_px) -> float
 """
 
@@ -13,7 +14,8 @@ from edge_agent.records import F32, U8, Reading
 
 FULL_SIZE_PX = 64  # above it more pixels say no more: the classifier's input is not much larger
 SIDE = 64
-UNSURE_SCORE, SURE_SCORE = 0.6, 0.85  # what is hardly a face says hardly anything: backs of heads score in between
+SURE_SHARE = 0.625  # of the way from a detector's threshold to 1, YuNet's 0.6 to 0.85: backs of heads lie below it
+HARDLY_A_FACE = 0.2
 
 
 def sharpness(crop_rgb: U8) -> float:
@@ -44,6 +46,15 @@ def frontal(landmarks_px: F32 | None) -> float:
     return min(1.0, max(0.2, 1.3 - 1.8 * turned))
 
 
+def sureness(score: float, threshold: float) -> float:
+    """1 for what is surely a face, 0.2 for what is hardly one.
+
+    Detectors spread their scores differently: a score counts by its way from the detector's own threshold to 1.
+    """
+    way = (score - threshold) / max(1e-6, 1.0 - threshold)
+    return min(1.0, max(HARDLY_A_FACE, way / SURE_SHARE))
+
+
 def weight(reading: Reading, min_face_px: int) -> float:
     """0 to 1; 0 for a face smaller than `min_face_px` on its shorter side."""
     size_px = reading.face.box.shorter_side
@@ -51,5 +62,4 @@ def weight(reading: Reading, min_face_px: int) -> float:
         return 0.0
     size = min(1.0, 0.4 + 0.6 * size_px / FULL_SIZE_PX)
     sharp = 0.25 + 0.75 * min(1.0, 2.0 * reading.sharpness)
-    sure = min(1.0, max(0.2, (reading.face.score - UNSURE_SCORE) / (SURE_SCORE - UNSURE_SCORE)))
-    return size * sharp * sure * frontal(reading.face.landmarks_px)
+    return size * sharp * reading.sureness * frontal(reading.face.landmarks_px)

@@ -88,11 +88,13 @@ class Reading:
     """A face and what the classifier says of it: calibrated probabilities in the order of the model's labels.
 
     sharpness: 0 (a smear) to 1 (sharp), as `quality.sharpness` measures it on the crop.
+    sureness: 0.2 (hardly a face) to 1 (surely one), as `quality.sureness` makes it of the detector's score.
     """
 
     face: Face
     probabilities: tuple[float, ...]
     sharpness: float = 1.0
+    sureness: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,11 @@ class Detector(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def score_threshold(self) -> float:
+        """The score from which its maker calls a box a face, whatever the configuration asks for."""
+        ...
 
     def detect(self, bgr: U8) -> list[Face]:
         """Faces in a uint8 BGR picture (height, width, 3), best score first, boxes in its pixels."""

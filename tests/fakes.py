@@ -12,6 +12,7 @@ class BrightSquares:
     """A detector that calls every bright square a face."""
 
     name = "bright-squares"
+    score_threshold = 0.6
 
     def detect(self, bgr: U8) -> list[Face]:
         bright = (bgr.max(axis=2) > 100).astype(np.uint8)

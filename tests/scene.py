@@ -20,11 +20,13 @@ import numpy as np
 
 from edge_agent.config import DecideConfig, TrackConfig
 from edge_agent.decide import Decider
+from edge_agent.quality import sureness
 from edge_agent.records import CANNOT_TELL, Box, Face, Reading
 from edge_agent.track import Tracker
 
 LABELS = ("with_mask", "without_mask", "mask_weared_incorrect")
 WIDTH, HEIGHT = 1280, 720
+SCORE_THRESHOLD = 0.6  # of the detector that is made up
 Place = tuple[float, float, float]  # centre x, centre y, side, pixels
 
 
@@ -265,7 +267,8 @@ def _reading(place: Place, label: str, faults: Faults, rng: np.random.Generator)
     sure = float(rng.uniform(0.7, 0.99))
     rest = (1 - sure) / (len(LABELS) - 1)
     probabilities = tuple(sure if name == said else rest for name in LABELS)
-    return Reading(Face(box, float(rng.uniform(0.8, 0.97))), probabilities, sharpness=float(rng.uniform(0.4, 1.0)))
+    score, sharpness = float(rng.uniform(0.8, 0.97)), float(rng.uniform(0.4, 1.0))
+    return Reading(Face(box, score), probabilities, sharpness, sureness(score, SCORE_THRESHOLD))
 
 
 def play(scene: Scene, track: TrackConfig | None = None, decide: DecideConfig | None = None) -> Result:

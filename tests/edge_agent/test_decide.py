@@ -2,6 +2,7 @@ import pytest
 
 from edge_agent.config import DecideConfig, TrackConfig, ZoneConfig
 from edge_agent.decide import Decider
+from edge_agent.quality import sureness
 from edge_agent.records import CANNOT_TELL, Box, Event, Face, Reading
 from edge_agent.track import Tracker
 
@@ -36,8 +37,11 @@ class Watch:
         return new
 
 
-def face(probabilities: tuple[float, ...], x: float = 300.0, side: float = 70.0, score: float = 0.93) -> Reading:
-    return Reading(Face(Box(x, 200, side, side), score), probabilities)
+def face(
+    probabilities: tuple[float, ...], x: float = 300.0, side: float = 70.0, score: float = 0.93, threshold: float = 0.6
+) -> Reading:
+    """threshold: the detector's own."""
+    return Reading(Face(Box(x, 200, side, side), score), probabilities, sureness=sureness(score, threshold))
 
 
 def types(events: list[Event]) -> list[tuple[str, str]]:
@@ -117,6 +121,24 @@ def test_a_back_of_a_head_that_hardly_looks_like_a_face_is_no_visit() -> None:
     watch.see(1.5, face(MASKED, side=26, score=0.62))
     watch.finish()
     assert watch.events == []
+
+
+@pytest.mark.parametrize("threshold", [0.2, 0.44, 0.6, 0.9])
+def test_what_a_score_is_worth_goes_by_the_detectors_own_threshold(threshold: float) -> None:
+    just, half, sure = (threshold + share * (1 - threshold) for share in (0.01, 0.5, 0.7))
+    assert sureness(just, threshold) == 0.2
+    assert 0.75 < sureness(half, threshold) < 0.85
+    assert sureness(sure, threshold) == 1.0
+    watch = Watch()
+    watch.see(1.5, face(MASKED, side=26, score=just, threshold=threshold))
+    watch.see(10.0)
+    assert watch.events == [], "boxes that hardly are faces are no visit"
+    assert types(watch.see(1.5, face(MASKED, side=26, score=sure, threshold=threshold))) == [("new", "with_mask")]
+
+
+@pytest.mark.parametrize(("score", "threshold"), [(0.0, 0.5), (1.0, 1.0), (0.3, 0.44), (0.5, 0.0)])
+def test_scores_at_the_edges_and_below_the_threshold_are_worth_something(score: float, threshold: float) -> None:
+    assert 0.2 <= sureness(score, threshold) <= 1.0
 
 
 def test_faces_below_the_minimum_size_do_not_count() -> None:

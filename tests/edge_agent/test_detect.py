@@ -65,6 +65,10 @@ class TestShipped:
     def test_it_is_the_default_and_sees_no_face_on_a_wall(self) -> None:
         assert open_detector(DetectorConfig()).detect(np.full((360, 640, 3), 90, np.uint8)) == []
 
+    def test_its_own_threshold_stays_whatever_the_configuration_asks_for(self) -> None:
+        own, asked = open_detector(DetectorConfig()), open_detector(DetectorConfig(score=0.1))
+        assert asked.score_threshold == own.score_threshold > 0.1
+
     def test_it_is_small(self) -> None:
         assert SHIPPED.stat().st_size < 2_000_000
 

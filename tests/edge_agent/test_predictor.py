@@ -98,3 +98,13 @@ def test_a_video_that_is_none_says_so(tmp_path: Path) -> None:
     path.write_text("no video")
     with pytest.raises(MaskwatchError, match="give an MP4"):
         list(predictor().predict_video(path))
+
+
+def test_a_score_is_judged_by_what_its_detector_calls_a_face() -> None:
+    faint, strict = BrightSquares(), BrightSquares()
+    faint.score_threshold, strict.score_threshold = 0.3, 0.89
+    worth = [
+        FaceMaskPredictor(Config(), detector=detector, classifier=ByColour()).read(picture((0, 0, 255)))[0][0].sureness
+        for detector in (faint, strict)
+    ]
+    assert worth == [1.0, 0.2]
