@@ -201,7 +201,9 @@ class Agent:
 
     def end_visits(self, lane: Lane) -> None:
         """Whoever is in view when a source ends, or a camera is taken away, has been here."""
-        self._report(lane.decider.finish(lane.last_at_s, self._clock.utc()))
+        events = lane.decider.finish(lane.last_at_s, self._clock.utc())
+        self.parts.recorder.note(events)
+        self._report(events)
         self._ended_visits.update(lane.decider.totals())
         lane.begin_anew()
 

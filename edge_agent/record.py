@@ -1,9 +1,12 @@
 """High-confidence detections become files: the best picture of a visit, within a rate, a quota and what privacy allows.
 
+With `record.uncertain` what is less certain, or could not be judged at all, does so too.
+
     store = SnapshotStore(root, config.record, config.privacy, labels, clock)
     store.offer(frame, verdicts, events)      each frame; never waits, never raises
+    store.note(events)                        visits that end without a frame
     store.saved, store.failed, store.dropped  counters        store.problem   why nothing is saved now, or ""
-    store.latest() -> list of SavedPicture, newest first      store.close()   writes what is open
+    store.latest() -> list of SavedPicture, newest first      store.close()   waits for the writer
 
 Layout: <root>/<YYYY-MM-DD>/<HHMMSS.mmm>-<camera>-<visit>-<label>.jpg and .json. The JSON comes last: a picture
 without it is half a pair, and removed at the next start. Writing has its own thread; the loop only keeps the best
@@ -107,29 +110,37 @@ class SnapshotStore:
         faces = tuple(verdict.box for verdict in verdicts)
         for verdict in verdicts:
             self._consider(frame, verdict, faces)
-        for event in events:
-            if event.type == "end":
-                for key in [key for key in self._best if key[0] == event.visit]:
-                    self._save(key)
-                self._done.pop(event.visit, None)
+        self.note(events)
         for key, best in list(self._best.items()):
             if best.camera == frame.camera and frame.at_s - best.since_s >= self._config.best_within_s:
                 self._save(key)
 
+    def note(self, events: Sequence[Event]) -> None:
+        """Save the best pictures of visits that ended, also of those that ended without a frame: by a pause, a stop."""
+        for event in events:
+            if event.type != "end":
+                continue
+            if event.counted_as != CANNOT_TELL:  # a moment of doubt within a visit that was judged
+                self._best.pop((event.visit, CANNOT_TELL), None)
+            for key in [key for key in self._best if key[0] == event.visit]:
+                self._save(key)
+            self._done.pop(event.visit, None)
+
     def close(self, wait_s: float = 1.5) -> None:
-        """Save the best pictures of open visits and wait for the writer."""
-        for key in list(self._best):
-            self._save(key)
+        """Wait for the writer."""
         if self._writer:
             self._writer.close(wait_s)
 
     def _consider(self, frame: Frame, verdict: Verdict, faces: tuple[Box, ...]) -> None:
-        if not verdict.visit or verdict.static or verdict.label == CANNOT_TELL or verdict.quality <= 0:
+        if not verdict.visit or verdict.static or verdict.quality <= 0:
             return
-        probability = verdict.probabilities[self._labels.index(verdict.label)]
-        if probability < self._config.threshold or verdict.label in self._done.get(verdict.visit, ()):
+        judged = verdict.label != CANNOT_TELL
+        probability = verdict.probabilities[self._labels.index(verdict.label)] if judged else 0.0
+        if not self._config.uncertain and (not judged or probability < self._config.threshold):
             return
-        key, score = (verdict.visit, verdict.label), probability * verdict.quality
+        if verdict.label in self._done.get(verdict.visit, ()):
+            return
+        key, score = (verdict.visit, verdict.label), (probability if judged else 1.0) * verdict.quality
         best = self._best.get(key)
         if best is not None and score < best.score * BETTER_BY:
             return

@@ -142,6 +142,10 @@ class RecordConfig(Section):
 
     enabled: bool = Field(default=True, description="save pictures at all")
     threshold: float = Field(default=0.9, ge=0, le=1, description="save verdicts at least this certain")
+    uncertain: bool = Field(
+        default=False,
+        description="also save the best picture of visits that could not be judged, or less certainly: to learn from",
+    )
     quota_bytes: int = Field(default=200_000_000, ge=0, description="the oldest are removed above this")
     quota_days: float = Field(default=30, gt=0, le=3660, description="older ones are removed")
     max_per_minute: int = Field(default=30, ge=0, le=10_000, description="save no more than so many a minute")

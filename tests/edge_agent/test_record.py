@@ -14,7 +14,7 @@ import pytest
 from edge_agent import snapshot_writer
 from edge_agent.config import PrivacyConfig, RecordConfig
 from edge_agent.record import SnapshotStore
-from edge_agent.records import U8, Box, Event, Frame, Verdict
+from edge_agent.records import CANNOT_TELL, U8, Box, Event, Frame, Verdict
 
 LABELS = ("with_mask", "without_mask", "mask_weared_incorrect")
 FACE = Box(100, 60, 60, 70)
@@ -47,9 +47,13 @@ def verdict(visit: str, quality: float = 0.8, sure: float = 0.96, label: str = "
     return Verdict(visit, 1, label, probabilities, FACE, True, quality, None, False, 0.0)
 
 
-def end(visit: str) -> Event:
-    return Event("end", visit, "door", 1, "with_mask", "with_mask", "with_mask", (1.0, 0.0, 0.0), FACE, None, False, 9,
+def end(visit: str, label: str = "with_mask") -> Event:
+    return Event("end", visit, "door", 1, label, label, label, (1.0, 0.0, 0.0), FACE, None, False, 9,
                  0.0, 0.0, 0.0, 0.0, 1.0)  # fmt: skip
+
+
+def unsure(visit: str, quality: float = 0.8) -> Verdict:
+    return Verdict(visit, 1, CANNOT_TELL, (0.5, 0.4, 0.1), FACE, True, quality, None, False, 0.0)
 
 
 class Desk:
@@ -124,6 +128,48 @@ def test_the_best_view_of_a_visit_is_the_one_saved(desk: Callable[..., Desk]) ->
 def test_what_is_not_certain_enough_is_not_saved(desk: Callable[..., Desk]) -> None:
     d = desk(threshold=0.97)
     d.visit("v", sure=0.96)
+    d.store.close(60)
+    assert d.files() == []
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.9])
+def test_what_could_not_be_judged_is_not_saved_unless_asked_for(desk: Callable[..., Desk], threshold: float) -> None:
+    d = desk(threshold=threshold)
+    d.store.offer(d.frame(), [unsure("v")], [])
+    d.store.offer(d.frame(), [], [end("v", CANNOT_TELL)])
+    d.store.close(60)
+    assert d.files() == []
+
+
+def test_asked_for_the_best_picture_of_an_unjudged_visit_is_saved_under_the_same_privacy(
+    desk: Callable[..., Desk],
+) -> None:
+    d = desk(uncertain=True)
+    for quality, seed in ((0.3, 1), (0.9, 2), (0.5, 3)):
+        d.store.offer(d.frame(seed), [unsure("v", quality)], [])
+    d.store.offer(d.frame(4), [], [end("v", CANNOT_TELL)])
+    d.visit("hardly", sure=0.7)
+    d.store.close(60)
+    about = [json.loads(path.read_text()) for path in sorted(d.root.rglob("*.json"))]
+    assert [(a["visit"], a["label"], a["pictures"]) for a in about] == [
+        ("v", CANNOT_TELL, "crop"),
+        ("hardly", "with_mask", "crop"),
+    ]
+    assert about[0]["frame"] == 2
+    assert all(cv2.imread(str(path)).shape[1] < 320 for path in d.root.rglob("*.jpg"))
+
+
+def test_a_moment_of_doubt_in_a_judged_visit_leaves_no_picture_of_doubt(desk: Callable[..., Desk]) -> None:
+    d = desk(uncertain=True)
+    d.store.offer(d.frame(), [unsure("v")], [])
+    d.visit("v")
+    d.store.close(60)
+    assert [json.loads(path.read_text())["label"] for path in d.root.rglob("*.json")] == ["with_mask"]
+
+
+def test_without_pictures_doubt_leaves_none_either(desk: Callable[..., Desk]) -> None:
+    d = desk(privacy="none", uncertain=True)
+    d.store.offer(d.frame(), [unsure("v")], [end("v", CANNOT_TELL)])
     d.store.close(60)
     assert d.files() == []
 
@@ -278,3 +324,10 @@ def test_a_disk_that_became_read_only_is_said_and_survived(small_disk: Path) -> 
     assert wait_for(lambda: "read-only" in d.store.problem)
     d.store.close(60)
     assert d.store.saved == 1
+
+
+def test_a_visit_that_ends_without_a_frame_is_saved_at_once(desk: Callable[..., Desk]) -> None:
+    d = desk()
+    d.store.offer(d.frame(), [verdict("v")], [])
+    d.store.note([end("v")])
+    assert wait_for(lambda: d.store.saved == 1)
