@@ -7,12 +7,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from edge_agent.camera import Rota
 from edge_agent.clock import Clock, SystemClock
+from edge_agent.compliance import CORRECT_LABEL, Compliance, Place
 from edge_agent.config import Config
 from edge_agent.health import Health
 from edge_agent.lane import Lane
@@ -66,6 +67,7 @@ class Agent:
         self._started_s = self._clock.monotonic()
         self._housekeeping_due_s = self._started_s
         self._ended_visits: Counter[str] = Counter()
+        self._compliance = Compliance()
         self._saved = self._frames = self._faces = 0
 
     def stop(self) -> None:
@@ -141,6 +143,7 @@ class Agent:
 
     def _report(self, events: list[Event]) -> None:
         for event in events:
+            self._compliance.add(event, self._clock.monotonic())
             self.parts.web.note_event(self.parts.reporter.event(event))
 
     def _note_frame(self, lane: Lane, frame: Frame, outcome: str) -> None:
@@ -223,4 +226,14 @@ class Agent:
             "faces": self._faces,
             "elapsed_s": round(elapsed_s, 3),
             "cameras": {name: lane.figures() for name, lane in self.parts.lanes.items()},
+            "compliance": self._compliance_figures(),
         }
+
+    def _compliance_figures(self) -> list[dict[str, Any]]:
+        """Over all cameras, each camera and each zone; nothing where the model does not know what is correct."""
+        if CORRECT_LABEL not in self.parts.predictor.labels:
+            return []
+        places: list[Place] = [(None, None)]
+        for name, lane in self.parts.lanes.items():
+            places += [(name, None), *((name, zone.name) for zone in lane.camera.zones)]
+        return [asdict(rate) for rate in self._compliance.report(self._clock.monotonic(), places)]

@@ -1,33 +1,34 @@
 """How many wear a mask as they should: correctly masked visits over judged visits, with Wilson's 95 % interval.
 
-    compliance = Compliance(correct_label=labels[0], windows_s={"hour": 3600, "day": 86400})
-    compliance.add(event)                         `end` events count, all others and posters do not
-    compliance.rate(at_s, window="hour", camera=None, zone=None) -> Rate      window None: since the start
-    compliance.report(at_s) -> list of Rate       every window, over all, per camera and per zone
+    compliance = Compliance()
+    compliance.add(event, at_s)                   `end` events count, all others and posters do not
+    compliance.report(at_s, places) -> list of Rate       every window of every place asked for
 
-Visits that could not be judged are counted beside it, never in it. Windows go by the monotonic clock.
+Visits that could not be judged are counted beside it, never in it. `at_s` is the loop's own monotonic clock, also where
+events come from a clip that has a time of its own.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter, deque
-from collections.abc import Mapping
+from collections import Counter, defaultdict, deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edge_agent.records import CANNOT_TELL, Event
 
+CORRECT_LABEL = "with_mask"
 Z_95 = 1.959964
-VISITS_MOST = 200_000  # a day of two visits a second; older ones leave the windows early and stay in the totals
-WINDOWS_S = {"hour": 3600.0, "day": 86_400.0}
-Key = tuple[str | None, str | None]
+VISITS_MOST = 200_000  # a day of two visits a second; older ones leave the windows early
+WINDOWS_S = {"hour": 3600.0, "day": 86_400.0, "start": math.inf}
+Place = tuple[str | None, str | None]  # camera and zone; None stands for all
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """rate, low and high are None without a judged visit. window, camera, zone: None stands for all."""
+    """rate, low and high are None without a judged visit. camera, zone: None stands for all."""
 
-    window: str | None
+    window: str
     camera: str | None
     zone: str | None
     correct: int
@@ -51,48 +52,57 @@ def wilson(correct: int, judged: int) -> tuple[float, float] | None:
 class Compliance:
     """Ended visits, in windows."""
 
-    def __init__(self, correct_label: str, windows_s: Mapping[str, float] | None = None) -> None:
-        self._correct = correct_label
-        self._windows_s = dict(WINDOWS_S if windows_s is None else windows_s)
-        self._visits: deque[tuple[float, str, str | None, str]] = deque(maxlen=VISITS_MOST)
-        self._totals: dict[Key, Counter[str]] = {}
+    def __init__(self, windows_s: Mapping[str, float] = WINDOWS_S) -> None:
+        self._windows = {name: _Window(length_s) for name, length_s in windows_s.items()}
 
-    def add(self, event: Event) -> None:
+    def add(self, event: Event, at_s: float) -> None:
         """Take an event; only the end of a visit that counts changes anything."""
         if event.type != "end" or event.counted_as is None:
             return
-        self._visits.append((event.at_s, event.camera, event.zone, event.counted_as))
-        for key in {(None, None), (event.camera, None), (event.camera, event.zone)}:
-            self._totals.setdefault(key, Counter())[event.counted_as] += 1
+        places: set[Place] = {(None, None), (event.camera, None), (event.camera, event.zone)}
+        for window in self._windows.values():
+            window.add(at_s, tuple(places), event.counted_as)
 
-    def rate(self, at_s: float, window: str | None = None, camera: str | None = None, zone: str | None = None) -> Rate:
-        """The share now. A zone is looked for in the camera given, or in all."""
-        if window is None and (camera is not None or zone is None):
-            return self._rate(window, camera, zone, self._totals.get((camera, zone), Counter()))
-        since_s = -math.inf if window is None else at_s - self._windows_s[window]
-        counted: Counter[str] = Counter()
-        for ended_s, seen_by, seen_in, label in reversed(self._visits):
-            if ended_s < since_s:
-                break
-            counted[label] += camera in (None, seen_by) and zone in (None, seen_in)
-        return self._rate(window, camera, zone, counted)
+    def report(self, at_s: float, places: Sequence[Place]) -> list[Rate]:
+        """Each window of each place, also where nobody was."""
+        for window in self._windows.values():
+            window.forget(at_s)
+        return [_rate(name, place, self._windows[name].counts[place]) for place in places for name in self._windows]
 
-    def report(self, at_s: float) -> list[Rate]:
-        """All windows and the time since the start, over all, per camera, per zone."""
-        self._forget(at_s)
-        keys = sorted(self._totals, key=lambda key: (key[0] or "", key[1] or ""))
-        return [self.rate(at_s, window, *key) for window in (*self._windows_s, None) for key in keys]
 
-    def _forget(self, at_s: float) -> None:
-        longest_s = max(self._windows_s.values(), default=0.0)
-        while self._visits and self._visits[0][0] < at_s - longest_s:
-            self._visits.popleft()
+class _Window:
+    """Visits of the last `length_s`, counted by place as they come and go: a report costs the same on a busy day."""
 
-    def _rate(self, window: str | None, camera: str | None, zone: str | None, counted: Counter[str]) -> Rate:
-        cannot_tell = counted[CANNOT_TELL]
-        judged = counted.total() - cannot_tell
-        correct = counted[self._correct]
-        interval = wilson(correct, judged)
-        rate = correct / judged if judged else None
-        low, high = interval or (None, None)
-        return Rate(window, camera, zone, correct, judged, cannot_tell, rate, low, high)
+    def __init__(self, length_s: float) -> None:
+        self.counts: defaultdict[Place, Counter[str]] = defaultdict(Counter)
+        self._length_s = length_s
+        self._visits: deque[tuple[float, tuple[Place, ...], str]] = deque()
+
+    def add(self, at_s: float, places: tuple[Place, ...], label: str) -> None:
+        for place in places:
+            self.counts[place][label] += 1
+        if self._length_s == math.inf:
+            return
+        self._visits.append((at_s, places, label))
+        if len(self._visits) > VISITS_MOST:
+            self._drop_oldest()
+
+    def forget(self, at_s: float) -> None:
+        while self._visits and self._visits[0][0] < at_s - self._length_s:
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        _, places, label = self._visits.popleft()
+        for place in places:
+            self.counts[place][label] -= 1
+
+
+def _rate(window: str, place: Place, counted: Counter[str]) -> Rate:
+    cannot_tell = counted[CANNOT_TELL]
+    judged = counted.total() - cannot_tell
+    correct = counted[CORRECT_LABEL]
+    interval = wilson(correct, judged)
+    if interval is None:
+        return Rate(window, *place, correct, judged, cannot_tell, None, None, None)
+    rate, low, high = (round(share, 4) for share in (correct / judged, *interval))
+    return Rate(window, *place, correct, judged, cannot_tell, rate, low, high)

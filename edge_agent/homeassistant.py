@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from edge_agent.compliance import CORRECT_LABEL
 from edge_agent.config import Config
 from edge_agent.messages import Info
 
@@ -19,6 +20,10 @@ Component = dict[str, Any]
 EXPIRE_INTERVALS = 3
 VISIT_TEMPLATE = "{{ {'event_type': value_json.type, 'id': value_json.id, 'label': value_json.after} | tojson }}"
 MOST_REMOVED = 200
+_ROW = (
+    "{{% set row = value_json.compliance | selectattr('window', 'eq', '{window}')"
+    " | selectattr('camera', 'eq', {camera}) | selectattr('zone', 'eq', {zone}) | first | default({{}}) %}}"
+)
 
 
 def discovery_topic(config: Config) -> str:
@@ -56,7 +61,7 @@ def discovery(config: Config, info: Info, threshold: float | None, removed: dict
 
 def build(config: Config, info: Info, threshold: float | None) -> dict[str, Component]:
     """All components by key; keys are stable, since Home Assistant knows entities by them."""
-    components = _device(config, info)
+    components = _device(config, info) | _compliance(config, info)
     for camera in config.camera:
         components |= _camera(config, info, camera.name)
     if config.mqtt.commands:
@@ -113,6 +118,34 @@ def _device(config: Config, info: Info) -> dict[str, Component]:
         "entity_category": "diagnostic",
         **expire,
     }
+    return parts
+
+
+def _compliance(config: Config, info: Info) -> dict[str, Component]:
+    """Of the last hour and day: of all cameras, each camera, each zone; the interval and the counts as attributes."""
+    if CORRECT_LABEL not in info.labels:
+        return {}
+    stats = f"maskwatch/{config.device.name}/stats"
+    places: list[tuple[str | None, str | None]] = [(None, None)]
+    for camera in config.camera:
+        places += [(camera.name, None), *((camera.name, zone.name) for zone in camera.zones)]
+    parts: dict[str, Component] = {}
+    for place in places:
+        for window in ("hour", "day"):
+            row = _ROW.format(window=window, camera=_literal(place[0]), zone=_literal(place[1]))
+            where = "_Zone_".join(filter(None, place))  # no name has a capital: a camera a_b is not zone b of a
+            parts[f"{where}_compliance_{window}".lstrip("_")] = {
+                "p": "sensor",
+                "name": " ".join([*filter(None, place), "compliance last", window]),
+                "state_topic": stats,
+                "value_template": row + "{{ (100 * row.rate) | round(1) if row.rate is number else none }}",
+                "json_attributes_topic": stats,
+                "json_attributes_template": row + "{{ row | tojson }}",
+                "unit_of_measurement": "%",
+                "state_class": "measurement",
+                "icon": "mdi:face-mask",
+                "expire_after": round(EXPIRE_INTERVALS * config.stats.interval_s),
+            }
     return parts
 
 
@@ -206,6 +239,10 @@ def _controls(config: Config, threshold: float | None) -> dict[str, Component]:
             "entity_category": "config",
         }
     return parts
+
+
+def _literal(name: str | None) -> str:
+    return "none" if name is None else f"'{name}'"
 
 
 def _words(label: str) -> str:

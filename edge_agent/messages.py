@@ -109,6 +109,22 @@ class InfoMessage(Message, Info):
     )
 
 
+class ComplianceFigures(BaseModel):
+    """Correctly masked visits over judged visits, with the Wilson 95 % interval; null where no visit was judged."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    window: Literal["hour", "day", "start"] = Field(description="of the last hour, the last day, since start")
+    camera: str | None = Field(description="null: all cameras")
+    zone: str | None = Field(description="null: the whole picture")
+    correct: Count = Field(description="ended visits with a mask worn as it should be")
+    judged: Count
+    cannot_tell: Count = Field(description="visits that could not be judged: not in judged")
+    rate: Share | None
+    low: Share | None
+    high: Share | None
+
+
 class LoopFigures(BaseModel):
     """What the loop knows: counters since start, rates, latencies. Also what `run --summary` writes."""
 
@@ -120,6 +136,10 @@ class LoopFigures(BaseModel):
     fps: Annotated[float, Field(ge=0)] = 0.0
     latency_ms: dict[str, dict[str, float]] = Field(default={}, description="per stage: p50 and p95")
     saved: Count = Field(default=0, description="pictures saved since start")
+    compliance: tuple[ComplianceFigures, ...] = Field(
+        default=(),
+        description="one for each window of all cameras, each camera, each zone; empty: model without with_mask",
+    )
 
 
 class HostFigures(BaseModel):

@@ -16,12 +16,14 @@ from typing import Any
 from pydantic import BaseModel
 
 from edge_agent.commands import MOST_WAITING, REMEMBERED_IDS
+from edge_agent.compliance import wilson
 from edge_agent.config import Config, load
 from edge_agent.homeassistant import discovery
 from edge_agent.messages import (
     Command,
     CommandArgs,
     CommandResult,
+    ComplianceFigures,
     EventMessage,
     HostFigures,
     Info,
@@ -222,6 +224,14 @@ def examples() -> Iterator[tuple[type[BaseModel], str]]:
         fps=14.9,
         latency_ms={"detect": {"p50": 4.1, "p95": 5.9}, "classify": {"p50": 2.2, "p95": 3.0}},
         saved=49,
+        compliance=(
+            ComplianceFigures(
+                window="hour", camera=None, zone=None, correct=41, judged=49, cannot_tell=2, **interval(41, 49)
+            ),
+            ComplianceFigures(
+                window="hour", camera="hall", zone="door", correct=7, judged=8, cannot_tell=0, **interval(7, 8)
+            ),
+        ),
         device="entrance",
         start=START,
         uptime_s=3440.1,
@@ -237,6 +247,11 @@ def examples() -> Iterator[tuple[type[BaseModel], str]]:
     described = InfoMessage(**head, **info.model_dump(), device="entrance", start=START, cameras=("hall",))
     for message in (event, stats, people, described, command, result):
         yield type(message), message.model_dump_json(by_alias=True, indent=1, exclude_none=isinstance(message, Command))
+
+
+def interval(correct: int, judged: int) -> dict[str, float]:
+    low, high = wilson(correct, judged) or (0.0, 1.0)
+    return {"rate": round(correct / judged, 4), "low": round(low, 4), "high": round(high, 4)}
 
 
 def discovery_example() -> str:

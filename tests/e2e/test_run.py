@@ -49,6 +49,17 @@ def test_the_sample_has_the_visits_that_its_truth_states(
     assert summary["frames"] == truth["frames"]
 
 
+def test_the_summary_has_compliance_over_all_and_for_the_camera(
+    sample_run: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    folder, _ = sample_run
+    rows = json.loads((folder / "summary.json").read_text())["compliance"]
+    assert [(row["window"], row["camera"], row["correct"], row["judged"]) for row in rows] == [
+        (window, camera, 1, 3) for camera in (None, "camera") for window in ("hour", "day", "start")
+    ]
+    assert (rows[0]["rate"], rows[0]["low"], rows[0]["high"]) == (0.3333, 0.0615, 0.7923)
+
+
 def test_events_tell_each_visit_from_new_to_end_under_one_id(
     sample_run: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:

@@ -1,12 +1,15 @@
 """Discovery: the payload against the keys that Home Assistant documents for MQTT; no Home Assistant runs here."""
 
 import json
+from dataclasses import asdict
 
 import pytest
 
+from edge_agent.compliance import Compliance
 from edge_agent.config import Config, load
 from edge_agent.homeassistant import build, discovery, discovery_topic
-from edge_agent.messages import CameraStatus, Command, Info
+from edge_agent.messages import CameraStatus, Command, Info, LoopFigures
+from edge_agent.records import Box, Event
 from edge_agent.retained import Published, is_ours
 
 INFO = Info(version="1.0", labels=("with_mask", "without_mask", "mask_weared_incorrect"))
@@ -15,6 +18,7 @@ COMMON = {"p", "name", "unique_id", "availability", "availability_mode", "entity
 JSON_ATTRIBUTES = {"json_attributes_topic", "json_attributes_template"}
 KEYS = {
     "sensor": COMMON
+    | JSON_ATTRIBUTES
     | {
         "state_topic",
         "value_template",
@@ -55,6 +59,11 @@ def configured(*cameras: str, **mqtt: object) -> Config:
     )
 
 
+def ended(camera: str, zone: str | None, label: str) -> Event:
+    return Event("end", "v", camera, 1, label, label, label, (1.0, 0.0, 0.0), Box(0, 0, 1, 1), zone, False, 9,
+                 0.0, 0.0, 0.0, 0.0, 1.0)  # fmt: skip
+
+
 def described(config: Config, removed: dict[str, str] | None = None) -> dict:
     return json.loads(discovery(config, INFO, 0.6, removed or {}))
 
@@ -90,6 +99,58 @@ def test_every_topic_is_one_that_the_device_publishes_or_reads():
         found |= {value for key, value in component.items() if key.endswith("topic")}
         found |= {entry["topic"] for entry in component.get("availability", [])}
     assert found <= known
+
+
+def watched_zones() -> Config:
+    return load(
+        None,
+        {},
+        {
+            "device": {"name": "door"},
+            "mqtt": {"host": "b"},
+            "camera": [
+                {"name": "a_b", "source": "0", "zones": [{"name": "c", "polygon": [[0, 0], [1, 0], [1, 1]]}]},
+                {"name": "a", "source": "1", "zones": [{"name": "b_c", "polygon": [[0, 0], [1, 0], [1, 1]]}]},
+            ],
+        },
+    )
+
+
+def test_compliance_of_each_camera_and_zone_is_read_from_the_stats_of_their_window():
+    from jinja2 import Environment  # what Home Assistant renders templates with
+
+    compliance = Compliance()
+    for camera, zone, label in (("a_b", "c", "with_mask"), ("a_b", None, "without_mask"), ("a", "b_c", "cannot_tell")):
+        compliance.add(ended(camera, zone, label), 0.0)
+    places = [(None, None), ("a_b", None), ("a_b", "c"), ("a", None), ("a", "b_c")]
+    stats = LoopFigures(compliance=[asdict(rate) for rate in compliance.report(7200.0, places)]).model_dump(mode="json")
+    parts = {key: part for key, part in described(watched_zones())["cmps"].items() if "compliance" in key}
+    render = Environment().from_string
+    shown = {key: render(part["value_template"]).render(value_json=stats) for key, part in parts.items()}
+    assert shown == {
+        f"{place}compliance_hour": "None" for place in ("", "a_b_", "a_b_Zone_c_", "a_", "a_Zone_b_c_")
+    } | {
+        "compliance_day": "50.0",
+        "a_b_compliance_day": "50.0",
+        "a_b_Zone_c_compliance_day": "100.0",
+        "a_compliance_day": "None",
+        "a_Zone_b_c_compliance_day": "None",
+    }
+    attributes = json.loads(render(parts["a_compliance_day"]["json_attributes_template"]).render(value_json=stats))
+    assert (attributes["cannot_tell"], attributes["judged"], attributes["low"]) == (1, 0, None)
+
+
+def test_stats_of_an_older_agent_leave_compliance_unknown():
+    from jinja2 import Environment
+
+    part = described(configured())["cmps"]["compliance_day"]
+    for key, expected in (("value_template", "None"), ("json_attributes_template", "{}")):
+        assert Environment().from_string(part[key]).render(value_json={"people": {}}) == expected
+
+
+def test_a_model_without_the_label_with_mask_has_no_compliance():
+    components = build(configured(), Info(version="1.0", labels=("yes", "no")), None)
+    assert not [key for key in components if "compliance" in key]
 
 
 def test_figures_expire_after_three_stats_intervals():
