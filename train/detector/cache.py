@@ -20,9 +20,12 @@ from train.detector.geometry import iou_matrix
 from train.detector.photos import BARE, Photo
 
 Teacher = Callable[[U8], F32]
-TEACHER_SIDES_PX = (640,)
+TEACHER_SIDES_PX = (640, 1024)
+PORTRAIT_SIDES_PX = (256,)
 _TEACHER_SCORE = 0.5
 _SAME_FACE_IOU = 0.25
+ANSWERS = "teacher.json"
+WHOLLY_KNOWN = ("negatives", "crops")  # sets that show no face beside those named
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +38,13 @@ class Sample:
     unsure: F32
 
 
-def yunet_teacher(model: Path) -> Teacher:
-    """YuNet at each of TEACHER_SIDES_PX: float32 (n, 4) boxes of what it takes for faces."""
+def yunet_teacher(model: Path, sides_px: tuple[int, ...] = TEACHER_SIDES_PX) -> Teacher:
+    """YuNet at each of the sizes: float32 (n, 4) boxes of what it takes for faces."""
     if not model.is_file():
         raise NotFoundError(f'teacher {model} is not there; give a YuNet .onnx, or set teacher = "" to do without')
     # one net a size: OpenCV plans the whole network again, for a quarter of a second, when the input size changes
     nets = {
-        side: cv2.FaceDetectorYN.create(str(model), "", (side, side), _TEACHER_SCORE, 0.3, 5000)
-        for side in TEACHER_SIDES_PX
+        side: cv2.FaceDetectorYN.create(str(model), "", (side, side), _TEACHER_SCORE, 0.3, 5000) for side in sides_px
     }
 
     def look(bgr: U8) -> F32:
@@ -57,33 +59,46 @@ def yunet_teacher(model: Path) -> Teacher:
     return look
 
 
-def build_cache(folder: Path, photos: list[Photo]) -> None:
-    """Write `pixels.bin` and `index.json`; a finished cache of the same photographs is kept."""
+def build_cache(folder: Path, photos: list[Photo], portraits: Teacher | None = None) -> None:
+    """Write `pixels.bin` and `photographs.json`; a finished cache of the same photographs is kept.
+
+    portraits: finds the face of a portrait; without it, or where it finds none or several, a portrait is left out.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    index = folder / "index.json"
-    names = [f"{photo.source}/{photo.name}" for photo in photos]
-    if index.is_file() and [entry["name"] for entry in json.loads(index.read_text())] == names:
+    index = folder / "photographs.json"
+    asked = [f"{photo.source}/{photo.name}" for photo in photos if portraits or not photo.portrait]
+    if index.is_file() and json.loads(index.read_text())["asked"] == asked:
         return
+    (folder / ANSWERS).unlink(missing_ok=True)
     entries, offset = [], 0
     with (folder / "pixels.bin").open("wb") as out:
-        for photo, name in zip(photos, names, strict=True):
-            image = photo.pixels()
-            bare = [label == BARE for label in photo.classes]
+        for photo in photos:
+            image, boxes, classes = photo.pixels(), photo.boxes, photo.classes
+            if photo.portrait:
+                boxes, classes = portraits(image) if portraits else photo.boxes, (photo.portrait,)
+                if len(boxes) != 1:
+                    continue
+            bare = [label == BARE for label in classes]
+            name = f"{photo.source}/{photo.name}"
             entries.append(
-                {"name": name, "offset": offset, "shape": image.shape, "boxes": photo.boxes.tolist(), "bare": bare}
+                {"name": name, "offset": offset, "shape": image.shape, "boxes": boxes.tolist(), "bare": bare}
             )
             out.write(image.tobytes())
             offset += image.size
-    index.write_text(json.dumps(entries))
+    index.write_text(json.dumps({"asked": asked, "entries": entries}))
 
 
 def ask_teacher(folder: Path, teacher: Teacher) -> None:
     """Write `teacher.json`: what the teacher finds in each photograph of the cache; a finished one is kept."""
-    answers = folder / "teacher.json"
+    answers = folder / ANSWERS
     if answers.is_file():
         return
     cache = Cache(folder)
-    answers.write_text(json.dumps([teacher(cache[number].pixels).tolist() for number in range(len(cache))]))
+    found = [
+        [] if source in WHOLLY_KNOWN else teacher(cache[number].pixels).tolist()
+        for number, source in enumerate(cache.sources)
+    ]
+    answers.write_text(json.dumps(found))
 
 
 def _unlabelled(found: F32, labelled: F32) -> F32:
@@ -96,9 +111,9 @@ class Cache:
     """Samples by number, read from the memory map."""
 
     def __init__(self, folder: Path) -> None:
-        self._entries = json.loads((folder / "index.json").read_text())
+        self._entries = json.loads((folder / "photographs.json").read_text())["entries"]
         self._pixels = np.memmap(folder / "pixels.bin", np.uint8, "r")
-        answers = folder / "teacher.json"
+        answers = folder / ANSWERS
         self._taught = json.loads(answers.read_text()) if answers.is_file() else None
         self.sources = [entry["name"].split("/")[0] for entry in self._entries]
 
@@ -110,7 +125,7 @@ class Cache:
         size = int(np.prod(entry["shape"]))
         pixels = self._pixels[entry["offset"] : entry["offset"] + size].reshape(entry["shape"])
         boxes = _boxes(entry["boxes"])
-        taught = _boxes(self._taught[number]) if self._taught and self.sources[number] != "negatives" else _boxes([])
+        taught = _boxes(self._taught[number]) if self._taught else _boxes([])
         return Sample(pixels, boxes, np.asarray(entry["bare"], bool), _unlabelled(taught, boxes))
 
 

@@ -51,19 +51,13 @@ def detection_loss(outputs: list[Any], labels: Any) -> tuple[Any, Any]:
     logits, raw = flatten(outputs)
     boxes = decode(raw, centres, strides)
     faces, kind = labels[..., :4], labels[..., 4]
-    targets = assign(
-        ops.stop_gradient(ops.sigmoid(logits)),
-        ops.stop_gradient(boxes),
-        faces,
-        ops.cast(kind > 0.5, "float32"),
-        centres,
-        strides,
-    )
+    targets = assign(ops.stop_gradient(boxes), faces, ops.cast(kind > 0.5, "float32"), centres, strides)
     targets = Targets(*(ops.stop_gradient(target) for target in targets))
-    silent = _inside_unsure(faces, kind, centres) * (1 - targets.positive)
-    total = ops.maximum(ops.sum(targets.score), 1.0)
-    score_loss = ops.sum(_varifocal(logits, targets) * (1 - silent)) / total
-    box_loss = ops.sum(_diou_loss(boxes, targets.box) * targets.score) / total
+    unsure = _inside_unsure(faces, kind, centres) * (1 - targets.positive)
+    taught = 1 - ops.maximum(unsure, targets.silent)
+    total = ops.maximum(ops.sum(targets.positive), 1.0)
+    score_loss = ops.sum(_varifocal(logits, targets) * taught) / total
+    box_loss = ops.sum(_diou_loss(boxes, targets.box) * targets.positive) / total
     return score_loss, BOX_WEIGHT * box_loss
 
 

@@ -27,13 +27,17 @@ _YOLO_CLASSES = (MASKED, BARE)
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """One photograph. boxes: float32 (n, 4), left, top, right, bottom in its pixels; classes: n names."""
+    """One photograph. boxes: float32 (n, 4), left, top, right, bottom in its pixels; classes: n names.
+
+    portrait: the class of the one face that it shows and nobody drew a box around; "" where boxes are known.
+    """
 
     source: str
     name: str
     path: Path
     boxes: F32
     classes: tuple[str, ...]
+    portrait: str = ""
 
     def pixels(self) -> U8:
         """uint8 BGR (height, width, 3)."""
@@ -61,6 +65,9 @@ def _read_photo(data: Path, source: str, name: str) -> Photo:
     if source == "negatives":
         path = data / source / (name if name.endswith(".jpg") else f"{name}.jpg")
         return Photo(source, name, path, np.zeros((0, 4), np.float32), ())
+    if source == "crops":
+        path = data / source / f"{name}.jpg"
+        return Photo(source, name, path, np.zeros((0, 4), np.float32), (), portrait=name.split("/")[0])
     image = data / source / "images" / f"{name}.jpg"
     voc = data / source / "annotations" / f"{name}.xml"
     if voc.is_file():

@@ -17,21 +17,21 @@ from edge_agent.errors import ConfigError, NotFoundError
 
 @dataclass(frozen=True, slots=True)
 class DetectorTraining:
-    """What a configuration file says. minutes: of training in all, resumed runs counted together."""
+    """What a configuration file says. steps: of training in all, resumed runs counted together."""
 
-    minutes: float = 80.0
+    steps: int = 24_000
     rate: float = 1e-3
     seed: int = 1
     channels: int = 64
     alpha: float = 0.35
-    stem_up_to: str = "block_3_project"  # layers up to here stay as they start
+    stem_up_to: str = "block_3_project"  # layers up to here stay as they start; "": everything learns
     sources: tuple[str, ...] = ("andrewmvd", "ilc2021", "aizoo", "negatives")
     weights: dict[str, float] = field(default_factory=dict)  # how often a photograph of a source is seen
     size_px: int = 320
     batch: int = 16
     recipe: dict[str, float] = field(default_factory=dict)
     loader_threads: int = 2
-    report_every_s: float = 120.0
+    report_every: int = 1000  # steps
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
 
     from train.detector.augment import Recipe
     from train.detector.batches import batches
-    from train.detector.cache import Cache, ask_teacher, build_cache, yunet_teacher
+    from train.detector.cache import PORTRAIT_SIDES_PX, Cache, ask_teacher, build_cache, yunet_teacher
     from train.detector.network import build_detector, load_imagenet, split
     from train.detector.photos import read_photos
     from train.detector.stem import fast_stem
@@ -80,7 +80,8 @@ def run(args: argparse.Namespace) -> int:
 
     cv2.setNumThreads(1)  # the loader's threads are enough
     keras.utils.set_random_seed(config.seed)
-    build_cache(args.cache, read_photos(args.data, "train", config.sources))
+    portraits = yunet_teacher(args.teacher, PORTRAIT_SIDES_PX) if args.teacher else None
+    build_cache(args.cache, read_photos(args.data, "train", config.sources), portraits)
     if args.teacher is not None:
         ask_teacher(args.cache, yunet_teacher(args.teacher))
     network = build_detector(config.channels, config.alpha)
@@ -88,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
         load_imagenet(network, args.imagenet, config.alpha)
     else:
         network.load_weights(args.start)
-    stem, trained = split(network, config.stem_up_to)
+    stem, trained = split(network, config.stem_up_to) if config.stem_up_to else (None, network)
     training = Training(network, trained, config.rate, args.run)
     resumed = training.resume()
     print(
@@ -103,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
         if not args.stop_here:
             stream = batches(
                 cache,
-                fast_stem(stem, config.batch, config.size_px),
+                fast_stem(stem, config.batch, config.size_px) if stem else lambda images: images.astype("float32"),
                 config.size_px,
                 config.batch,
                 config.weights,
@@ -111,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
                 config.seed + training.step,
                 config.loader_threads,
             )
-            training.run(stream, config.minutes, tracking.report, config.report_every_s)
+            training.run(stream, config.steps, tracking.report, config.report_every)
         summary = described | {
             "trained_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "steps": training.step,

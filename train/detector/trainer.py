@@ -1,4 +1,4 @@
-"""The training loop: resumable, against the clock, with an average of the weights that is what ships."""
+"""The training loop: resumable, over a stated number of steps, with an average of the weights that is what ships."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class TrainableDetector(keras.Model):
 
 
 class Training:
-    """State that survives a stop: weights, their average, the optimiser's moments, steps and seconds spent."""
+    """State that survives a stop: weights, their average, the optimiser's moments, steps done."""
 
     def __init__(self, network: keras.Model, trained: keras.Model, rate: float, folder: Path) -> None:
         """trained: the part of the network that the batches feed and that learns."""
@@ -55,39 +55,36 @@ class Training:
         self.optimizer = keras.optimizers.AdamW(rate, weight_decay=1e-4, global_clipnorm=_CLIP_NORM)
         self.model.compile(optimizer=self.optimizer, jit_compile=False)
         self.average = [np.array(w) for w in network.get_weights()]
-        self.step, self.spent_s, self.pictures = 0, 0.0, 0
+        self.step, self.pictures = 0, 0
 
-    def run(self, batches: Iterator[tuple[F32, F32]], minutes: float, report: Report, report_every_s: float) -> None:
-        """Train until `minutes` in all are spent, earlier runs counted in; report and save as it goes."""
-        reported_s, totals = self.spent_s, {"loss": 0.0, "steps": 0}
-        while self.spent_s < minutes * 60:
-            started = time.monotonic()
-            images, labels = next(batches)
-            self._set_rate(min(1.0, self.spent_s / (minutes * 60)))
-            values = self.model.train_on_batch(images, labels, return_dict=True)
-            self.step, self.pictures = self.step + 1, self.pictures + len(images)
-            if self.step % _AVERAGE_EVERY_STEPS == 0:
-                self._update_average()
-            self.spent_s += time.monotonic() - started
-            totals["steps"] += 1
-            if self.spent_s - reported_s >= report_every_s:
-                seconds, reported_s = self.spent_s - reported_s, self.spent_s
-                figures = {name: float(value) for name, value in values.items()}
-                figures["pictures_per_s"] = totals["steps"] * len(images) / seconds
-                figures["learning_rate"] = float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))
-                self.model.reset_metrics()
-                totals["steps"] = 0
-                self.save()
-                report(self.step, figures)
-        self.save()
+    def run(self, batches: Iterator[tuple[F32, F32]], steps: int, report: Report, report_every: int) -> None:
+        """Train until `steps` in all are done, earlier runs counted in; report and save every `report_every` steps."""
+        while self.step < steps:
+            started, first = time.monotonic(), self.step
+            sums: dict[str, float] = {}
+            until = min(steps, (self.step // report_every + 1) * report_every)
+            while self.step < until:
+                images, labels = next(batches)
+                self._set_rate(self.step / steps)
+                for name, value in self.model.train_on_batch(images, labels, return_dict=True).items():
+                    sums[name] = sums.get(name, 0.0) + float(value)
+                self.model.reset_metrics()  # a batch's own figures: Keras would give means of means
+                self.step, self.pictures = self.step + 1, self.pictures + len(images)
+                if self.step % _AVERAGE_EVERY_STEPS == 0:
+                    self._update_average()
+            figures = {name: value / (self.step - first) for name, value in sums.items()}
+            figures["pictures_per_s"] = (self.step - first) * len(images) / (time.monotonic() - started)
+            figures["learning_rate"] = float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))
+            self.save()
+            report(self.step, figures)
 
     def save(self) -> None:
         """Write everything needed to go on, then put it in place at once."""
         self.folder.mkdir(parents=True, exist_ok=True)
         arrays = {f"w{i}": w for i, w in enumerate(self.network.get_weights())}
         arrays |= {f"a{i}": w for i, w in enumerate(self.average)}
-        arrays |= {f"o{i}": np.array(v) for i, v in enumerate(self.optimizer.variables)}
-        state = {"step": self.step, "spent_s": self.spent_s, "pictures": self.pictures}
+        arrays |= {f"o{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(self.optimizer.variables)}
+        state = {"step": self.step, "pictures": self.pictures}
         partial = self.folder / "checkpoint.partial.npz"
         np.savez(partial, state=json.dumps(state), **arrays)
         partial.replace(self.folder / "checkpoint.npz")
@@ -107,7 +104,7 @@ class Training:
             return False
         with np.load(path) as stored:
             state = json.loads(str(stored["state"]))
-            self.step, self.spent_s, self.pictures = state["step"], state["spent_s"], state["pictures"]
+            self.step, self.pictures = state["step"], state["pictures"]
             count = len(self.average)
             self.network.set_weights([stored[f"w{i}"] for i in range(count)])
             self.average = [stored[f"a{i}"] for i in range(count)]

@@ -24,6 +24,7 @@ SIZE = 128
 
 @pytest.fixture(scope="module")
 def network() -> keras.Model:
+    keras.utils.set_random_seed(0)
     return build_detector(channels=16)
 
 
@@ -53,25 +54,47 @@ def test_overlaps_agree_with_numpy() -> None:
     assert ours == pytest.approx(iou_matrix(corners[0, :4], corners[0]), abs=1e-4)
 
 
+def first_boxes() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Centres and strides of the cells, and a box of 16 px around each centre, (1, cells, 4)."""
+    centres, strides = (np.asarray(part) for part in cells(SIZE, SIZE))
+    return centres, strides, np.concatenate([centres - 8, centres + 8], axis=1)[None].astype(np.float32)
+
+
 def test_a_face_smaller_than_a_cell_still_gets_cells() -> None:
-    centres, strides = cells(SIZE, SIZE)
-    boxes = np.concatenate([np.asarray(centres) - 8, np.asarray(centres) + 8], axis=1)[None].astype(np.float32)
+    centres, strides, boxes = first_boxes()
     face = np.array([[[33, 33, 38, 38], [0, 0, 0, 0]]], np.float32)
-    scores = np.full((1, len(boxes[0])), 0.01, np.float32)
-    targets = assign(scores, boxes, face, np.array([[1, 0]], np.float32), centres, strides)
-    assert np.asarray(targets.positive).sum() >= 1
-    assert np.asarray(targets.box)[0][np.asarray(targets.positive)[0] > 0] == pytest.approx(
-        np.broadcast_to(face[0, 0], (int(np.asarray(targets.positive).sum()), 4))
-    )
+    targets = assign(boxes, face, np.array([[1, 0]], np.float32), centres, strides)
+    positive = np.asarray(targets.positive)[0] > 0
+    assert positive.sum() >= 1
+    assert set(strides[positive]) == {8.0}
+    assert np.asarray(targets.box)[0][positive] == pytest.approx(np.broadcast_to(face[0, 0], (positive.sum(), 4)))
+
+
+@pytest.mark.parametrize("side", [12.0, 24.0, 47.0, 60.0, 100.0, 120.0])
+def test_each_size_of_face_has_a_stride_that_answers_and_none_is_told_both_yes_and_no(side: float) -> None:
+    centres, strides, boxes = first_boxes()
+    face = np.array([[[64 - side / 2, 64 - side / 2, 64 + side / 2, 64 + side / 2]]], np.float32)
+    targets = assign(boxes, face, np.ones((1, 1), np.float32), centres, strides)
+    positive, silent = np.asarray(targets.positive)[0] > 0, np.asarray(targets.silent)[0] > 0
+    assert positive.any()
+    assert not (positive & silent).any()
+    assert np.abs(centres[positive] - 64).max() <= 1.5 * strides[positive].max()
+
+
+def test_of_two_faces_the_smaller_gets_the_cells_that_both_claim() -> None:
+    centres, strides, boxes = first_boxes()
+    faces = np.array([[[44, 44, 84, 84], [52, 52, 76, 76]]], np.float32)
+    targets = assign(boxes, faces, np.ones((1, 2), np.float32), centres, strides)
+    fine = (strides == 8) & (np.asarray(targets.positive)[0] > 0)
+    assert np.asarray(targets.box)[0][fine] == pytest.approx(np.broadcast_to(faces[0, 1], (fine.sum(), 4)))
 
 
 def test_padding_and_empty_pictures_answer_for_nothing() -> None:
-    centres, strides = cells(SIZE, SIZE)
-    boxes = np.concatenate([np.asarray(centres) - 8, np.asarray(centres) + 8], axis=1)[None].astype(np.float32)
-    scores = np.full((1, len(boxes[0])), 0.01, np.float32)
-    targets = assign(scores, boxes, np.zeros((1, 2, 4), np.float32), np.zeros((1, 2), np.float32), centres, strides)
+    centres, strides, boxes = first_boxes()
+    targets = assign(boxes, np.zeros((1, 2, 4), np.float32), np.zeros((1, 2), np.float32), centres, strides)
     assert np.asarray(targets.positive).sum() == 0
     assert np.asarray(targets.score).sum() == 0
+    assert np.asarray(targets.silent).sum() == 0
 
 
 def test_the_right_answer_costs_less_than_a_wrong_one() -> None:
@@ -145,12 +168,13 @@ def test_training_learns_one_picture_and_goes_on_from_its_checkpoint(network: ke
         while True:
             yield features, labels
 
-    first = Training(network, trained, 1e-3, tmp_path)
-    first.run(endless(), 0.4, lambda step, figures: reports.append(figures), 1.0)
-    assert reports[-1]["loss"] < reports[0]["loss"]
-    second = Training(network, trained, 1e-3, tmp_path)
+    first = Training(network, trained, 1e-2, tmp_path)
+    first.run(endless(), 60, lambda step, figures: reports.append(figures), 20)
+    assert len(reports) == 3
+    assert reports[-1]["loss"] < 0.99 * reports[0]["loss"]
+    second = Training(network, trained, 1e-2, tmp_path)
     assert second.resume()
-    assert (second.step, second.pictures) == (first.step, first.pictures)
+    assert (second.step, second.pictures) == (first.step, first.pictures) == (60, 120)
     assert np.array_equal(second.average[0], first.average[0])
 
 
