@@ -24,9 +24,8 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit status. Errors become one line on stderr, never a traceback."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    parser = _parser(arguments)
-    args = parser.parse_args(arguments)
     try:
+        args = _parser(arguments).parse_args(arguments)
         status: int = args.run(args)
     except MaskwatchError as error:
         print(f"edge-agent: {error}", file=sys.stderr)

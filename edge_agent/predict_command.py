@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
         if isinstance(outcome, MaskwatchError):
             status = ImageError.exit_status
             line = {"image": image, "error": str(outcome)}
-            print(json.dumps(line, ensure_ascii=False) if args.json else f"{image}: {outcome}", flush=True)
+            print(json.dumps(line, ensure_ascii=False) if args.json else str(outcome), flush=True)
         elif args.json:
             print(json.dumps(outcome.to_json(), ensure_ascii=False), flush=True)
         else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import functools
 import json
 import logging
@@ -12,13 +11,14 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import FrameType, TracebackType
+from typing import Any, Self
 
 from edge_agent import summary
 from edge_agent.config import Config, load
-from edge_agent.errors import ConfigError, UnavailableError
+from edge_agent.errors import ConfigError, NotFoundError, UnavailableError
 
 log = logging.getLogger(__name__)
 
@@ -41,22 +41,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Watch until the source ends or a signal comes; 0 then."""
     config = configuration(args)
+    if args.summary:
+        _check_place(args.summary)
     state_dir = args.state_dir or Path(os.environ.get("STATE_DIRECTORY", "").split(":")[0] or "state")
     # OpenCV and the runtime are imported only now: a bad configuration is said at once
     from edge_agent.build import running_agent
 
     again = functools.partial(configuration, args)
-    with running_agent(config, state_dir, args.events, read_config=again, log_json=args.log_json) as (agent, url):
+    with (
+        StopSignals() as signals,
+        running_agent(config, state_dir, args.events, read_config=again, log_json=args.log_json) as (agent, url),
+    ):
+        signals.stop = agent.stop
         if not args.quiet:
             print(_greeting(config, url), file=sys.stderr)
             agent.on_progress = Progress()
-        with _stopped_by_signals(agent.stop):
-            figures = agent.run()
-    if args.summary:
-        _write_summary(args.summary, figures)
-    if not args.quiet:
-        print(summary.table(figures))
-        print(f"\nsaved {figures['saved']} pictures in {state_dir / 'snapshots'}")
+        figures = agent.run()
+        problem = agent.parts.recorder.problem
+    if signals.stop is None:  # stopped before it watched anything
+        return 0
+    try:
+        if args.summary:
+            _write_summary(args.summary, figures)
+    finally:
+        if not args.quiet:
+            print(summary.table(figures))
+            print(f"\nsaved {figures['saved']} pictures in {state_dir / 'snapshots'}{problem and f'; {problem}'}")
     return 0
 
 
@@ -73,21 +83,31 @@ def configuration(args: argparse.Namespace) -> Config:
     return load(None, overrides={"camera": [{"name": "sample", "source": str(SAMPLE), "realtime": True}]})
 
 
-@contextlib.contextmanager
-def _stopped_by_signals(stop: Any) -> Iterator[None]:
-    """Ctrl-C and SIGTERM set a flag and nothing more; a second Ctrl-C ends at once."""
+class StopSignals:
+    """Ctrl-C and SIGTERM, until this is left. While the agent is being opened they end the block: what was opened is
+    closed again. Once `stop` is set they call it and nothing more; a second Ctrl-C ends at once.
+    """
 
-    def on_signal(number: int, _frame: object) -> None:
-        stop()
+    def __init__(self) -> None:
+        self.stop: Callable[[], None] | None = None
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, _error: BaseException | None, _where: TracebackType | None
+    ) -> bool:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        return kind is KeyboardInterrupt and self.stop is None
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if self.stop is None:
+            raise KeyboardInterrupt
+        self.stop()
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class Progress:
@@ -118,6 +138,13 @@ def _greeting(config: Config, url: str | None) -> str:
     page = f"; the page is at {url}" if url else ""
     broker = f"; MQTT at {config.mqtt.host}:{config.mqtt.port}" if config.mqtt.enabled else "; no broker configured"
     return f"watching {cameras}{page}{broker}; Ctrl-C ends"
+
+
+def _check_place(path: Path) -> None:
+    """Said before a run of hours, not after it."""
+    if path.is_dir() or not path.parent.is_dir():
+        reason = "it is a folder" if path.is_dir() else f"there is no folder {path.parent}"
+        raise NotFoundError(f"cannot write --summary {path}: {reason}; give another place")
 
 
 def _write_summary(path: Path, figures: dict[str, Any]) -> None:

@@ -9,7 +9,16 @@ from importlib import metadata
 
 from edge_agent import __version__
 
-PARTS = ("numpy", "opencv-python-headless", "ai-edge-litert", "tflite-runtime", "paho-mqtt", "pydantic", "fastapi")
+PARTS = (
+    "numpy",
+    "opencv-python-headless",
+    "ai-edge-litert",
+    "tflite-runtime",
+    "paho-mqtt",
+    "pydantic",
+    "starlette",
+    "uvicorn",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

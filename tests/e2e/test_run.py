@@ -122,6 +122,7 @@ def test_what_is_wrong_ends_with_its_status_and_one_line(tmp_path: Path) -> None
             (69, "notes.mp4", run_agent(tmp_path, "--source", text)),
             (65, "classifier.tflite", run_agent(tmp_path, "--config", config, "--source", sample)),
             (66, "nowhere.tflite", run_agent(tmp_path, "--config", missing, "--source", sample)),
+            (66, "nowhere/s.json", run_agent(tmp_path, "--source", sample, "--summary", "nowhere/s.json")),
             (69, "http.port", run_agent(tmp_path, "--source", sample, port=taken.getsockname()[1])),
         ]
     for status, word, done in cases:
@@ -148,6 +149,23 @@ def test_a_signal_ends_it_within_two_seconds_with_whole_files(tmp_path: Path, nu
     assert "people" in json.loads((tmp_path / "s.json").read_text())
     for picture in (tmp_path / "state").glob("snapshots/*/*.jpg"):
         assert cv2.imread(str(picture)) is not None
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_it_starts_ends_it_as_cleanly(tmp_path: Path, number: signal.Signals) -> None:
+    model = tmp_path / "classifier.tflite"
+    os.mkfifo(model)
+    env = os.environ | {"MASKWATCH_CLASSIFIER__MODEL": str(model), "MASKWATCH_HTTP__PORT": "0"}
+    command = [*COMMAND, "run", "--state-dir", str(tmp_path / "state")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env) as agent:
+        with model.open("wb"):  # opened only once the agent reads from the other end
+            started = time.monotonic()
+            agent.send_signal(number)
+            stdout, stderr = agent.communicate(timeout=30)
+        took_s = time.monotonic() - started
+    assert (agent.returncode, stdout) == (0, "")
+    assert "Traceback" not in stderr
+    assert took_s < 2.0
 
 
 def test_predict_prints_one_json_line_an_image_in_order(tmp_path: Path) -> None:

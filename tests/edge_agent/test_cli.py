@@ -28,6 +28,13 @@ def test_wrong_usage_ends_with_2_and_a_hint(arguments: list[str], capsys: pytest
     assert "usage: edge-agent" in capsys.readouterr().err
 
 
+def test_ctrl_c_while_a_command_is_being_loaded_ends_without_a_traceback(tmp_path, monkeypatch) -> None:
+    (tmp_path / "interrupted_command.py").write_text("raise KeyboardInterrupt\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(cli.COMMANDS, "version", ("interrupted_command", "is interrupted"))
+    assert cli.main(["version"]) == 130
+
+
 @pytest.mark.parametrize(
     ("text", "key"),
     [
