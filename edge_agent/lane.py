@@ -173,4 +173,5 @@ class Lane:
             label=label,
             certain=verdict.label != CANNOT_TELL,
             seen=verdict.visible,
+            visitor=bool(verdict.visit) and not verdict.static,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -23,6 +23,16 @@ SNAPSHOT_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.:-]{0,127}")
 Word = Annotated[str, Field(min_length=1, max_length=128)]
 
 
+def _with_a_clock(given: str) -> str:
+    """pydantic alone would read `2026` as so many seconds after 1970."""
+    if ":" not in given:
+        raise ValueError("give a time such as 2026-01-31T08:00:00Z")
+    return given
+
+
+Time = Annotated[AwareDatetime, BeforeValidator(_with_a_clock)]
+
+
 class EventsQuery(BaseModel):
     """Filters and paging of GET /events."""
 
@@ -34,8 +44,8 @@ class EventsQuery(BaseModel):
     type: Literal["new", "update", "end"] | None = Field(default=None, description="events of this type alone")
     label: Word | None = Field(default=None, description="a class, or cannot_tell")
     id: Word | None = Field(default=None, description="events of this visit alone")
-    since: AwareDatetime | None = Field(default=None, description="not before this time, RFC 3339")
-    until: AwareDatetime | None = Field(default=None, description="before this time, RFC 3339")
+    since: Time | None = Field(default=None, description="not before this time, RFC 3339")
+    until: Time | None = Field(default=None, description="before this time, RFC 3339")
 
     def to_query(self) -> Query:
         since = self.since.timestamp() if self.since else None

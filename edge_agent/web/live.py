@@ -81,7 +81,7 @@ class LiveHub:
 
     async def still(self, camera: str | None, drawn: bool) -> Picture:
         """The newest picture alone."""
-        return await self._encode(self._view(camera), drawn)
+        return await self._encode(camera, drawn)
 
     def close(self) -> None:
         self._closing = True
@@ -96,7 +96,7 @@ class LiveHub:
             view = self._state.camera(camera) or view
         if last is not None and (view.index == last.index or view.bgr is None):
             return last
-        return await self._encode(view, drawn)
+        return await self._encode(camera, drawn)
 
     def _view(self, camera: str | None) -> CameraView:
         view = self._state.camera(camera)
@@ -107,10 +107,11 @@ class LiveHub:
             raise Problem(503, "there is no picture yet", "try again when the camera is online", {"retry-after": "2"})
         return view
 
-    async def _encode(self, view: CameraView, drawn: bool) -> Picture:
-        key = (view.name, drawn)
+    async def _encode(self, camera: str | None, drawn: bool) -> Picture:
+        key = (self._view(camera).name, drawn)
         lock = self._locks.setdefault(key, asyncio.Lock())
         async with lock:
+            view = self._view(camera)  # what is newest after the wait: an older one would be encoded a second time
             newest = self._newest.get(key)
             if newest is not None and newest.index == view.index and newest.utc_s == view.utc_s:
                 return newest

@@ -74,7 +74,11 @@ class ReadyBody(Answer):
 
 
 class PersonBody(Answer):
-    """One person in view. `seen` is false where the tracker only expects the person there."""
+    """One person. In view and counted where both `seen` and `visitor` are true.
+
+    seen: false where the tracker only expects the person there.
+    visitor: false for a poster, and for a face that was seen too briefly to be announced.
+    """
 
     id: int
     box: Pixels
@@ -82,6 +86,7 @@ class PersonBody(Answer):
     label: str
     certain: bool
     seen: bool
+    visitor: bool
     probabilities: dict[str, Share]
 
 

@@ -15,11 +15,12 @@ Model = TypeVar("Model", bound=BaseModel)
 BODY_WITHIN_S = 30.0
 
 
-async def chunks(request: Request, most_bytes: int) -> AsyncGenerator[bytes, None]:
-    """The body as it comes. Raises Problem 413 as soon as it is known to be too large, 408 where it does not come."""
-    too_large = Problem(
-        413, f"more than {most_bytes} bytes were sent", "send less; http.max_image_bytes sets the bound"
-    )
+async def chunks(request: Request, most_bytes: int, bound: str = "") -> AsyncGenerator[bytes, None]:
+    """The body as it comes. Raises Problem 413 as soon as it is known to be too large, 408 where it does not come.
+
+    bound: how the sender is told of it; the number itself where it is left out.
+    """
+    too_large = Problem(413, "this is too large", f"send at most {bound or f'{most_bytes:,} bytes'}")
     stated = request.headers.get("content-length", "0")
     if stated.isdigit() and int(stated) > most_bytes:
         raise too_large
@@ -42,9 +43,9 @@ async def chunks(request: Request, most_bytes: int) -> AsyncGenerator[bytes, Non
         yield chunk
 
 
-async def read_body(request: Request, most_bytes: int) -> bytes:
+async def read_body(request: Request, most_bytes: int, bound: str = "") -> bytes:
     """The whole body. Raises Problem as `chunks` does."""
-    return b"".join([chunk async for chunk in chunks(request, most_bytes)])
+    return b"".join([chunk async for chunk in chunks(request, most_bytes, bound)])
 
 
 def query(request: Request, model: type[Model]) -> Model:

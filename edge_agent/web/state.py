@@ -25,6 +25,7 @@ class TrackView:
 
     probabilities: calibrated, in the order of the labels; () while the face has not been read.
     seen: false where the tracker only expects the person there (the box is its guess).
+    visitor: false for a poster, and for a face that was seen too briefly to be announced.
     """
 
     id: int
@@ -34,6 +35,7 @@ class TrackView:
     label: str
     certain: bool
     seen: bool = True
+    visitor: bool = True
 
     def to_json(self, labels: Sequence[str]) -> Json:
         return {
@@ -43,6 +45,7 @@ class TrackView:
             "label": self.label,
             "certain": self.certain,
             "seen": self.seen,
+            "visitor": self.visitor,
             "probabilities": {k: round(p, 4) for k, p in zip(labels, self.probabilities, strict=False)},
         }
 
@@ -69,9 +72,11 @@ class CameraView:
     faces: tuple[Box, ...] = ()
 
     def people(self, labels: Sequence[str]) -> dict[str, int]:
-        """People in view by label, those that cannot be told beside them."""
+        """Visitors in view by label, as they go out over MQTT; those that cannot be told beside them."""
         counts = dict.fromkeys([*labels, CANNOT_TELL], 0)
         for track in self.tracks:
+            if not (track.seen and track.visitor):
+                continue
             counts[track.label if track.certain and track.label in counts else CANNOT_TELL] += 1
         return counts
 

@@ -31,13 +31,14 @@ class _InMemory(MultiPartParser):
 
 async def predict(web: Web, request: Request) -> Response:
     """One picture: as the body, or as the one file of a form."""
-    kind = _media_type(request)
+    kind, most_bytes = _media_type(request), web.config.max_image_bytes
+    bound = f"{most_bytes / 1e6:g} MB (http.max_image_bytes)"
     async with web.predictions.place():
         if kind == MULTIPART:
-            files = await _form_files(request, web.config.max_image_bytes + FORM_OVERHEAD_BYTES, 1)
+            files = await _form_files(request, most_bytes + FORM_OVERHEAD_BYTES, 1, bound)
             name, data = files[0]
         elif kind in RAW:
-            name, data = "image", await read_body(request, web.config.max_image_bytes)
+            name, data = "image", await read_body(request, most_bytes, bound)
         else:
             raise _unsupported(kind)
         answer = await web.predictions.predict(data, name)
@@ -51,7 +52,8 @@ async def batch_predict(web: Web, request: Request) -> Response:
         raise _unsupported(kind, (MULTIPART,))
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(web.predictions.batch_place())
-        files = await _form_files(request, web.config.max_batch_bytes, web.config.max_batch_files)
+        bound = f"{web.config.max_batch_bytes / 1e6:g} MB at once (http.max_batch_bytes)"
+        files = await _form_files(request, web.config.max_batch_bytes, web.config.max_batch_files, bound)
         return _Batch(_lines(web, files), stack.pop_all())
 
 
@@ -79,11 +81,15 @@ async def _lines(web: Web, files: list[tuple[str, bytes]]) -> AsyncIterator[byte
         yield json.dumps(line, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 
 
-async def _form_files(request: Request, most_bytes: int, most_files: int) -> list[tuple[str, bytes]]:
+async def _form_files(request: Request, most_bytes: int, most_files: int, bound: str) -> list[tuple[str, bytes]]:
     """The files of a form: name and bytes, in order. Raises Problem 413 or 422."""
     try:
         parser = _InMemory(
-            request.headers, chunks(request, most_bytes), max_files=most_files, max_fields=8, max_part_size=4096
+            request.headers,
+            chunks(request, most_bytes, bound),
+            max_files=most_files,
+            max_fields=8,
+            max_part_size=4096,
         )
         form = await parser.parse()
     except MultiPartException as error:

@@ -158,13 +158,33 @@ def test_chosen_pictures_give_results_and_a_bad_one_is_named(page: Page, frames:
     assert rows[2]["image"] == "'=odd, name.jpg"
 
 
-def test_a_dropped_picture_is_looked_at(page: Page, frames: list[bytes]) -> None:
+@pytest.mark.parametrize("place", ["#drop", "#history"])
+def test_dropped_pictures_are_looked_at_also_where_they_fall_beside_the_frame(
+    page: Page, frames: list[bytes], place: str
+) -> None:
     transfer = page.evaluate_handle(
-        """(bytes) => { const t = new DataTransfer(); t.items.add(new File([new Uint8Array(bytes)], "dropped.jpg", {type: "image/jpeg"})); return t; }""",  # noqa: E501
-        list(frames[30]),
+        """(files) => { const t = new DataTransfer(); for (const [name, bytes] of files) t.items.add(new File([new Uint8Array(bytes)], name)); return t; }""",  # noqa: E501
+        [["dropped.jpg", list(frames[30])], ["empty.jpg", []], ["second.jpg", list(frames[90])]],
     )
-    page.dispatch_event("#drop", "drop", {"dataTransfer": transfer})
-    expect(page.locator('#results > li[data-state="done"]')).to_contain_text("dropped.jpg")
+    page.dispatch_event(place, "dragover", {"dataTransfer": transfer})
+    page.dispatch_event(place, "drop", {"dataTransfer": transfer})
+    expect(page.locator("#try-words")).to_have_text("3 done, 2 faces, 1 could not be read.")
+    expect(page.locator('#results > li[data-state="failed"]')).to_contain_text("empty.jpg")
+    expect(page.locator('#results > li[data-state="done"]').last).to_contain_text("second.jpg")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_device_says_what_it_is_in_lines_that_can_be_read(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 844})
+    for model in ("#classifier", "#detector"):
+        for word in ("architecture", "parameters", "trained", "SHA-256"):
+            expect(page.locator(model)).to_contain_text(word)
+    expect(page.locator("#speed")).to_contain_text("detect")
+    for word in ("frames a second", "memory of the agent", "events waiting for the broker"):
+        expect(page.locator("#machine")).to_contain_text(word)
+    rows = page.locator("#about dd:visible")
+    tallest = max(box["height"] for row in rows.all() if (box := row.bounding_box()))
+    assert tallest < 80, "no column is squeezed to a letter a line"
 
 
 def test_a_phone_shows_all_without_scrolling_sideways(browser: Browser, watching: Agent) -> None:
@@ -186,7 +206,7 @@ def test_no_accessibility_rule_is_broken(browser: Browser, watching: Agent, fram
         page.wait_for_selector(SOMEBODY)
         page.set_input_files("#files", [picture, broken])
         expect(page.locator("#try-words")).to_contain_text("2 done")
-        page.locator("details summary").click()
+        page.locator("details").evaluate_all("all => all.forEach((one) => { one.open = true; })")
         page.keyboard.press("s")
         page.wait_for_timeout(500)
         found = Axe().run(page)
@@ -216,6 +236,18 @@ def test_a_camera_that_dies_turns_the_page_red_with_its_reason_and_back(
         running.wait("/health", 200)
         assert complaints == []
     camera.unplug()
+
+
+def test_an_agent_that_is_gone_leaves_no_picture_that_looks_alive(
+    browser: Browser, camera: Camera, tmp_path: Path
+) -> None:
+    with agent(tmp_path, camera.url) as running, page_of(browser, running.url) as (page, _):
+        expect(page.locator("#stage")).to_have_attribute("data-state", "on")
+        running.process.kill()
+        expect(page.locator("#verdict-title")).to_have_text("No connection to the device")
+        expect(page.locator("#verdict")).to_have_attribute("data-health", "failing")
+        expect(page.locator("#stage")).to_have_attribute("data-state", "bad")
+        expect(page.locator("#stage-words")).to_have_text("No connection to the device")
 
 
 def test_the_end_of_a_run_shows_its_statistics(browser: Browser, frames: list[bytes], tmp_path: Path) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from edge_agent.health import HealthReport
 from edge_agent.web import WebSources, WebState
-from web_support import LABELS, running, view, visit
+from web_support import LABELS, person, running, view, visit
 
 
 def at(seconds_ago: float) -> str:
@@ -73,6 +74,20 @@ def test_now_counts_people_by_class_over_all_cameras():
     assert [(one["name"], one["status"]) for one in now["cameras"]] == [("door", "online"), ("yard", "frozen")]
 
 
+def test_who_left_a_moment_ago_and_posters_are_not_in_view():
+    state = WebState(LABELS, device="door", version="0.1.0")
+    gone, poster = replace(person(2), seen=False), replace(person(3), visitor=False)
+    state.show(view(tracks=(person(1), gone, poster)))
+    with running(state=state) as on:
+        now = on.client.get("/now").json()
+    assert now["people"] == {"with_mask": 1, "without_mask": 0, "mask_weared_incorrect": 0, "cannot_tell": 0}
+    assert [(one["seen"], one["visitor"]) for one in now["cameras"][0]["tracks"]] == [
+        (True, True),
+        (False, True),
+        (True, False),
+    ]
+
+
 def test_history_counts_ended_visits_and_leaves_out_posters():
     with running(state=filled()) as on:
         history = on.client.get("/history", params={"span_s": 3600, "bins": 4}).json()
@@ -120,7 +135,7 @@ def test_two_who_ask_at_once_do_not_count_a_visit_twice():
 
 
 @pytest.mark.parametrize(
-    "query", ["limit=0", "limit=501", "type=old", "since=yesterday", "since=2026-01-01T00:00:00", "x=1"]
+    "query", ["limit=0", "limit=501", "type=old", "since=yesterday", "since=2026-01-01T00:00:00", "until=2026", "x=1"]
 )
 def test_a_wrong_parameter_is_named(query):
     with running() as on:

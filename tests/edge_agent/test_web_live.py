@@ -6,6 +6,7 @@ import contextlib
 import json
 import socket
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -72,7 +73,7 @@ def test_eight_viewers_cost_one_encoding_a_picture(state):
         encoded = on.web.live.encoded  # first: the clip plays on
         newest = state.camera().index
     assert sum(len(one) for one in seen) == 40
-    assert pictures <= encoded <= newest + 3  # far from one a viewer, which would be forty
+    assert pictures <= encoded <= newest + 1
 
 
 def test_nothing_is_encoded_while_nobody_looks(state):
@@ -91,14 +92,20 @@ def test_a_slow_viewer_gets_fewer_pictures_and_never_old_ones(state):
         on.client.stream("GET", "/live.mjpg") as answer,
     ):
         viewer = Viewer(answer)
-        first = viewer.one()[0]["frame"]
+        seen, jpeg = viewer.one()
         time.sleep(3)  # takes nothing for 90 pictures
         newest = state.camera().index
-        late = [viewer.one()[0]["frame"] for _ in range(12)]
-    stale = [frame for frame in late if frame < newest - 15]
-    assert newest - first > 60
-    assert len(stale) <= 6, "what lay in buffers, and no more"
-    assert late[-1] >= newest - 15
+        stale = 0
+        while viewer.one()[0]["frame"] < newest - 15:
+            stale += 1
+    assert newest - seen["frame"] > 60
+    assert stale <= 3 + kernel_buffers_bytes() / len(jpeg), "what lay in the kernel's buffers, and no more"
+
+
+def kernel_buffers_bytes() -> int:
+    """What the two ends of a connection may hold between them."""
+    ends = (Path(f"/proc/sys/net/ipv4/tcp_{end}mem").read_text() for end in "rw")
+    return sum(int(end.split()[2]) for end in ends)
 
 
 def test_a_viewer_that_asks_for_fewer_pictures_gets_fewer(state):

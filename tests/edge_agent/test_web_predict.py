@@ -89,6 +89,7 @@ def test_too_many_bytes_are_refused_before_they_are_read():
         stated = on.client.post("/predict", content=b"x" * 1001, headers=JPEG)
         chunked = on.client.post("/predict", content=(b"x" * 500 for _ in range(3)), headers=JPEG)
     assert (stated.status_code, chunked.status_code) == (413, 413)
+    assert stated.json()["remedy"] == "send at most 0.001 MB (http.max_image_bytes)"
 
 
 def test_predictions_are_made_one_at_a_time_in_one_thread_and_the_rest_is_told_to_wait(faces):

@@ -2,16 +2,17 @@
 import { el, svg } from "./dom.js";
 import { nameOf, toneOf } from "./words.js";
 
-const WIDTH = 900, HEIGHT = 220, LEFT = 34, BOTTOM = 24, TOP = 10;
+const HEIGHT = 220, LEFT = 34, BOTTOM = 24, TOP = 10, TICK_WIDTH = 90;
 
 export function chart(target, tableTarget, history) {
   const totals = history.bins.map((bin) => bin.reduce((sum, n) => sum + n, 0));
   const most = Math.max(4, ...totals); const step = niceStep(most / 4); const top = Math.ceil(most / step) * step;
-  const wide = (WIDTH - LEFT) / history.bins.length; const scale = (HEIGHT - BOTTOM - TOP) / top;
-  const drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": words(history, totals) });
+  const width = target.clientWidth || 900; // drawn at its own size, so that letters keep theirs
+  const wide = (width - LEFT) / history.bins.length; const scale = (HEIGHT - BOTTOM - TOP) / top;
+  const drawing = svg("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": words(history, totals) });
   for (let value = 0; value <= top; value += step) {
     const y = HEIGHT - BOTTOM - value * scale;
-    drawing.append(svg("line", { class: "gridline", x1: LEFT, x2: WIDTH, y1: y, y2: y }), svg("text", { x: LEFT - 6, y: y + 4, "text-anchor": "end" }, String(value)));
+    drawing.append(svg("line", { class: "gridline", x1: LEFT, x2: width, y1: y, y2: y }), svg("text", { x: LEFT - 6, y: y + 4, "text-anchor": "end" }, String(value)));
   }
   history.bins.forEach((bin, i) => {
     let y = HEIGHT - BOTTOM; const group = svg("g", {}, svg("title", {}, tip(history, i)));
@@ -22,7 +23,7 @@ export function chart(target, tableTarget, history) {
     });
     drawing.append(group);
   });
-  const every = Math.ceil(history.bins.length / 6);
+  const every = Math.ceil(history.bins.length / Math.min(6, Math.floor((width - LEFT) / TICK_WIDTH)));
   for (let i = 0; i < history.bins.length; i += every) drawing.append(svg("text", { x: LEFT + i * wide + wide * 0.12, y: HEIGHT - 7 }, time(history, i)));
   const legend = el("div", { class: "legend" }, ...history.labels.map((label) => el("span", { class: `key ${toneOf(label)}` }, nameOf(label))));
   target.replaceChildren(drawing, legend);

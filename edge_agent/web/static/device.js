@@ -1,8 +1,8 @@
 // The device: cameras, speed, the machine, both models; and the summary at the end of a run.
 import { $, el, getJson, pairs } from "./dom.js";
-import { bytes, clock, duration, figure, nameOf } from "./words.js";
+import { bytes, capital, clock, duration, figure, nameOf } from "./words.js";
 
-const STAGES = ["decode", "motion", "detect", "preprocess", "classify", "track", "decide", "record", "frame"];
+const STAGES = ["decode", "motion", "detect", "preprocess", "classify", "track", "decide", "record", "report", "frame"];
 
 export function showCameras(cameras) {
   $("cameras").replaceChildren(...cameras.map((camera) => el("li", {},
@@ -14,7 +14,7 @@ export function showStats(stats) {
   const latency = stats.latency_ms ?? {};
   if (Object.keys(latency).length) $("speed").replaceChildren(latencyTable(latency));
   const host = stats.host ?? {}; const spool = stats.spool ?? {};
-  pairs("machine", [
+  $("machine").replaceChildren(pairs([
     ["running for", duration(stats.uptime_s ?? stats.elapsed_s)],
     ["frames", stats.frames?.toLocaleString()],
     ["frames a second", figure(stats.fps)],
@@ -25,7 +25,7 @@ export function showStats(stats) {
     ["disk free", host.disk_free_bytes == null ? null : bytes(host.disk_free_bytes)],
     ["events waiting for the broker", spool.events],
     ["pictures saved", stats.saved],
-  ]);
+  ]));
 }
 
 function latencyTable(latency) {
@@ -40,23 +40,33 @@ const rank = (stage) => { const i = STAGES.indexOf(stage); return i < 0 ? 99 : i
 export async function showModels() {
   try {
     const info = await getJson("/model_info");
-    for (const kind of ["classifier", "detector"]) pairs(kind, describe(info[kind] ?? {}));
+    for (const kind of ["classifier", "detector"]) $(kind).replaceChildren(...described(info[kind] ?? {}));
   } catch { /* the verdict on top says that the device does not answer */ }
 }
 
 // A model without a manifest (Haar, YuNet) has a name alone.
-function describe(about) {
+function described(about) {
   const model = { ...about, ...about.manifest };
-  return [
+  return [pairs([
     ["name", model.name], ["version", model.version], ["architecture", model.architecture],
     ["parameters", model.parameters?.toLocaleString()], ["quantisation", model.quantisation],
     ["input", model.input ? `${model.input.width_px} × ${model.input.height_px} ${model.input.colour_order}` : null],
     ["size", model.flatbuffer_bytes ? bytes(model.flatbuffer_bytes) : null],
     ["trained", model.trained_at ? clock(model.trained_at) : null], ["epochs", model.epochs],
     ["classes", model.labels?.map(nameOf).join(", ")],
-    ...(model.metrics ?? []).slice(0, 8).map((one) => [`${one.name.replaceAll("_", " ")} (${one.data}, n = ${one.n})`, one.value.toFixed(3)]),
     ["SHA-256", (model.sha256 ?? "").slice(0, 16)],
-  ];
+  ]), ...measured(model.metrics ?? [])];
+}
+
+// The manifest's figures by what they were measured on; those without a number of cases stand last and folded.
+function measured(metrics) {
+  const groups = new Map();
+  for (const one of [...metrics].sort((a, b) => Boolean(b.n) - Boolean(a.n))) {
+    const data = one.n ? `${one.data}, n = ${one.n.toLocaleString()}` : one.data;
+    groups.set(data, [...groups.get(data) ?? [], one]);
+  }
+  return [...groups].map(([data, ones]) => el("details", { open: ones[0].n > 0 }, el("summary", {}, capital(data)),
+    pairs(ones.map((one) => [one.name.replaceAll("_", " "), Number.isInteger(one.value) ? one.value.toLocaleString() : one.value.toFixed(3)]))));
 }
 
 export function showSummary(summary) {

@@ -25,10 +25,8 @@ function fill(node, attributes, children) {
 
 export const text = (id, words) => { const node = $(id); if (node.textContent !== words) node.textContent = words; };
 
-export function pairs(id, entries) {
-  $(id).replaceChildren(...entries.filter(([, value]) => value != null && value !== "")
-    .flatMap(([key, value]) => [el("dt", {}, key), el("dd", {}, String(value))]));
-}
+export const pairs = (entries) => el("dl", { class: "pairs" }, ...entries.filter(([, value]) => value != null && value !== "")
+  .flatMap(([key, value]) => [el("dt", {}, key), el("dd", {}, String(value))]));
 
 export async function getJson(address) {
   const answer = await fetch(address, { headers: { accept: "application/json" } });

@@ -19,15 +19,16 @@ export function drawPeople(context, people, scale, dpr, { boxes, bars }) {
 
 function drawOne(context, one, scale, dpr, boxes, bars) {
   const [x, y, w, h] = one.box.map((value) => value * scale);
-  const tone = one.certain ? toneOf(one.label) : UNSURE;
+  const known = one.certain && one.visitor !== false; // a poster is known by its label too, and counts for nothing
+  const tone = known ? toneOf(one.label) : UNSURE;
   const { width, height } = context.canvas;
   if (boxes) {
-    context.setLineDash(one.certain ? [] : [7 * dpr, 5 * dpr]);
+    context.setLineDash(known ? [] : [7 * dpr, 5 * dpr]);
     context.lineWidth = 5 * dpr; context.strokeStyle = "#0008"; roundBox(context, x, y, w, h, 6 * dpr); context.stroke();
     context.lineWidth = 3 * dpr; context.strokeStyle = brighter(tone); roundBox(context, x, y, w, h, 6 * dpr); context.stroke();
     context.setLineDash([]);
     const best = one.probabilities?.[one.label];
-    const words = [one.id != null ? `#${one.id}` : "", one.certain ? `${signOf(one.label)} ${nameOf(one.label)}` : "? Can’t tell",
+    const words = [one.id != null ? `#${one.id}` : "", known ? `${signOf(one.label)} ${nameOf(one.label)}` : one.certain ? "A picture" : "? Can’t tell",
       best == null ? "" : `${Math.round(100 * best)} %`].filter(Boolean).join("  ");
     tag(context, words, x - 1.5 * dpr, y, tone, dpr, width);
   }

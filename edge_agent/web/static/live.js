@@ -1,7 +1,7 @@
 // The live view: reads the multipart stream itself, so that each picture carries the boxes that belong to it.
-import { $, text } from "./dom.js";
+import { $, problemWords, text } from "./dom.js";
 import { drawPeople } from "./draw.js";
-import { figure, nameOf, people as peopleWords } from "./words.js";
+import { capital, figure, sentence } from "./words.js";
 
 const decoder = new TextDecoder();
 
@@ -9,7 +9,7 @@ export class LiveView {
   constructor() {
     this.canvas = $("picture"); this.context = this.canvas.getContext("2d");
     this.show = { boxes: true, bars: true, figures: false }; this.paused = false; this.camera = null;
-    this.frame = null; this.bitmap = null; this.abort = null; this.stats = {}; this.allowed = true; this.shown = 0; this.fps = 0; this.since = performance.now();
+    this.frame = null; this.bitmap = null; this.abort = null; this.stats = {}; this.allowed = true; this.refused = ""; this.shown = 0; this.fps = 0; this.since = performance.now();
     new ResizeObserver(() => this.paint()).observe($("stage"));
     document.addEventListener("visibilitychange", () => this.restart());
     window.addEventListener("pagehide", () => this.stop());
@@ -33,8 +33,9 @@ export class LiveView {
       try {
         const query = this.camera ? `?camera=${encodeURIComponent(this.camera)}` : "";
         const answer = await fetch(`/live.mjpg${query}`, { signal });
+        this.refused = answer.status === 429 ? await problem(answer) : "";
         if (answer.ok) { wait = 500; await this.read(answer.body.getReader(), signal); }
-        else if (answer.status === 403) { this.allowed = false; this.say("off", (await answer.json()).detail); return; }
+        else if (answer.status === 403) { this.allowed = false; this.say("off", await problem(answer)); return; }
       } catch { /* the page's status says what is wrong; here it is only tried again */ }
       if (!signal.aborted) await new Promise((resolve) => { setTimeout(resolve, wait); });
     }
@@ -67,9 +68,13 @@ export class LiveView {
   state(camera) {
     if (!this.allowed) return;
     if (camera.status !== "online" && camera.status !== "moved") this.say("bad", `${camera.name} is ${camera.status}${camera.reason ? `: ${camera.reason}` : ""}`);
+    else if (this.refused) this.say("waiting", this.refused);
     else if (this.bitmap) this.say("on", "");
     else this.say("waiting", "Waiting for the first picture…");
   }
+
+  // Nothing is heard of the device any more.
+  lost(words) { if (this.allowed) this.say("bad", words); }
 
   say(state, words) { $("stage").dataset.state = state; text("stage-words", words); }
 
@@ -85,8 +90,7 @@ export class LiveView {
     const seen = frame.tracks.filter((track) => track.seen); // where somebody is only expected, there is nothing to draw
     drawPeople(this.context, seen, width / frame.size[0], dpr, this.show);
     canvas.dataset.frame = frame.frame; canvas.dataset.people = seen.length; canvas.dataset.sure = seen.filter((track) => track.certain).length; canvas.dataset.boxes = this.show.boxes; canvas.dataset.bars = this.show.bars;
-    const said = Object.entries(frame.people).filter(([, n]) => n).map(([label, n]) => `${n} ${nameOf(label)}`).join(", ");
-    canvas.setAttribute("aria-label", `The camera’s picture, ${peopleWords(frame.tracks.length)} in view${said ? `: ${said}` : ""}`);
+    canvas.setAttribute("aria-label", `The camera’s picture. ${sentence(frame.people)}`);
     if (this.show.figures) this.figures();
   }
 
@@ -100,6 +104,8 @@ export class LiveView {
     }));
   }
 }
+
+const problem = async (answer) => capital(problemWords(await answer.json(), answer.status));
 
 function joined(a, b) {
   if (!a.length) return b;

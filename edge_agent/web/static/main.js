@@ -2,8 +2,8 @@
 import { showCameras, showModels, showStats, showSummary } from "./device.js";
 import { $, el, getJson, text } from "./dom.js";
 import { LiveView } from "./live.js";
-import { lost, showNow } from "./now.js";
-import { loadVisits, offerLabels, onVisit, refreshHistory, startPast } from "./past.js";
+import { CUT, ENDED, FULL, lost, showNow } from "./now.js";
+import { anew, offerLabels, onVisit, refreshHistory, startPast } from "./past.js";
 import { startTryIt } from "./tryit.js";
 import { percent } from "./words.js";
 
@@ -23,7 +23,7 @@ function onNow(now) {
     if (camera.progress != null) text("progress", `${percent(camera.progress)} of the clip`);
   }
   $("try").hidden = !now.predict; document.querySelector('nav a[href="#try"]').hidden = !now.predict;
-  if (!begun) { begun = true; offerLabels(); live.restart(); refreshHistory(); loadVisits(); showModels(); getJson("/stats").then(onStats, () => {}); }
+  if (!begun) { begun = true; offerLabels(); live.restart(); refreshHistory(); anew(); showModels(); getJson("/stats").then(onStats, () => {}); }
 }
 
 function onStats(stats) { live.stats = stats; showStats(stats); if (live.show.figures) live.figures(); }
@@ -31,7 +31,7 @@ function onStats(stats) { live.stats = stats; showStats(stats); if (live.show.fi
 function cameraChoice(cameras) {
   $("camera-choice").hidden = cameras.length < 2;
   const select = $("camera");
-  if (select.options.length !== cameras.length) select.replaceChildren(...cameras.map((camera) => el("option", { value: camera.name }, camera.name)));
+  if ([...select.options].map((one) => one.value).join("\n") !== cameras.map((camera) => camera.name).join("\n")) select.replaceChildren(...cameras.map((camera) => el("option", { value: camera.name }, camera.name)));
 }
 
 function listen() {
@@ -41,13 +41,18 @@ function listen() {
   on("stats", onStats);
   on("visit", onVisit);
   on("summary", showSummary);
-  on("bye", () => { ended = true; lost(true); });
-  source.onerror = () => {
-    lost(ended);
+  on("bye", () => { ended = true; gone(ENDED); });
+  source.onerror = async () => {
+    begun = false; // what comes next may be another run, with other models
+    gone(ended ? ENDED : CUT);
     if (source.readyState === EventSource.CLOSED) setTimeout(listen, 3000);
-    if (!ended) fetch("/ready").then((answer) => { if (answer.status === 401) location.assign("/login"); }, () => {});
+    const answer = await fetch("/events/stream", { method: "HEAD" }).catch(() => null);
+    if (answer?.status === 401) location.assign("/login");
+    if (answer?.status === 429) gone(FULL);
   };
 }
+
+function gone(why) { lost(why); live.lost(why.title); }
 
 function press(button, on) { button.setAttribute("aria-pressed", String(on)); }
 

@@ -1,6 +1,6 @@
 // What is so at this moment: the verdict on top, the counts, each person with a bar for every class.
 import { $, el, text } from "./dom.js";
-import { getLabels, nameOf, phrase, people as peopleWords, percent, setLabels, signOf, toneOf } from "./words.js";
+import { capital, getLabels, nameOf, percent, sentence, setLabels, signOf, toneOf } from "./words.js";
 
 const TITLES = { ok: "Working", degraded: "Working, with a fault", failing: "Not counting" };
 
@@ -11,29 +11,29 @@ export function showNow(now) {
   $("logout").hidden = !now.login;
   verdict(now);
   counts(now.people);
-  persons(now.cameras.flatMap((camera) => camera.tracks.map((track) => ({ ...track, camera: now.cameras.length > 1 ? camera.name : "" }))));
+  persons(now.cameras.flatMap((camera) => camera.tracks.filter((track) => track.seen && track.visitor).map((track) => ({ ...track, camera: now.cameras.length > 1 ? camera.name : "" }))));
   document.title = `${now.health === "ok" ? "" : "⚠ "}${now.device || "Maskwatch"} · Maskwatch`;
 }
 
 function verdict(now) {
   const health = now.ready || now.health === "failing" ? now.health : "waiting";
+  const title = health === "waiting" ? "Starting…" : TITLES[health];
+  const reasons = now.reasons.map((reason) => `${capital(reason)}.`).join(" ");
+  tell(health, title, reasons || sentence(now.people), reasons);
+}
+
+// Read aloud when the state changes, not with everybody who walks by.
+function tell(health, title, words, aloud) {
   $("verdict").dataset.health = health;
-  text("verdict-title", health === "waiting" ? "Starting…" : TITLES[health]);
-  text("verdict-words", now.reasons.length ? now.reasons.join(". ") : sentence(now));
+  text("verdict-title", title); text("verdict-words", words); text("verdict-aloud", `${title}. ${aloud}`);
 }
 
-export function lost(ended) {
-  $("verdict").dataset.health = ended ? "waiting" : "failing";
-  text("verdict-title", ended ? "The agent has stopped" : "No connection to the device");
-  text("verdict-words", ended ? "What is shown is the last it said." : "What is shown is old. This page tries again by itself.");
-}
+// Why nothing is heard of the device.
+export const ENDED = { health: "waiting", title: "The agent has stopped", words: "What is shown is the last it said." };
+export const CUT = { health: "failing", title: "No connection to the device", words: "What is shown is old. This page tries again by itself." };
+export const FULL = { health: "waiting", title: "Too many viewers", words: "The device serves no more of them; close another page. This one tries again by itself." };
 
-function sentence(now) {
-  const n = Object.values(now.people).reduce((a, b) => a + b, 0);
-  if (!n) return "Nobody is in view.";
-  const parts = Object.entries(now.people).filter(([, count]) => count).map(([label, count]) => `${count} ${phrase(label)}`);
-  return `${peopleWords(n)} in view: ${parts.join(", ")}.`;
-}
+export const lost = ({ health, title, words }) => tell(health, title, words, words);
 
 function counts(people) {
   const list = $("counts");

@@ -7,6 +7,9 @@ let span = { seconds: 3600, bins: 30 };
 let next = null;
 let timer = null;
 const visits = new Map();
+let paged = false; // the reader went back in time: what comes new is added, nothing is taken away
+let history = null;
+const PAGE = matchMedia("(max-width: 40rem)").matches ? 6 : 24;
 
 export function startPast() {
   for (const button of document.querySelectorAll(".segments button")) {
@@ -16,8 +19,9 @@ export function startPast() {
       refreshHistory();
     });
   }
-  $("filter").addEventListener("change", () => { visits.clear(); loadVisits(); });
-  $("more").addEventListener("click", () => loadVisits(next));
+  $("filter").addEventListener("change", anew);
+  $("more").addEventListener("click", () => { paged = true; loadVisits(next); });
+  new ResizeObserver(drawChart).observe($("chart"));
   setInterval(() => { if (!document.hidden) refreshHistory(); }, 30000);
 }
 
@@ -35,22 +39,26 @@ export function onVisit(event) {
 
 export async function refreshHistory() {
   try {
-    const history = await getJson(`/history?span_s=${span.seconds}&bins=${span.bins}`);
-    chart($("chart"), $("chart-table"), history);
+    history = await getJson(`/history?span_s=${span.seconds}&bins=${span.bins}`);
+    drawChart();
     $("tiles").replaceChildren(tile("Last hour", history.hour), tile("Last 24 hours", history.day));
   } catch { /* the verdict on top says that the device does not answer */ }
 }
 
-export async function loadVisits(before = null) {
+function drawChart() { if (history) chart($("chart"), $("chart-table"), history); }
+
+export function anew() { visits.clear(); paged = false; loadVisits(); }
+
+async function loadVisits(before = null) {
   const label = $("filter").value;
-  const query = new URLSearchParams({ type: "end", limit: "24" });
+  const query = new URLSearchParams({ type: "end", limit: String(PAGE) });
   if (label) query.set("label", label);
   if (before) query.set("before", before);
   try {
     const page = await getJson(`/events?${query}`);
-    if (!before) for (const id of [...visits.keys()]) if (visits.get(id).type === "end") visits.delete(id);
+    if (!paged) for (const [id, visit] of visits) if (visit.type === "end") visits.delete(id);
     for (const event of page.events) visits.set(event.id, event);
-    next = page.next; $("more").hidden = next == null;
+    if (before || !paged) { next = page.next; $("more").hidden = next == null; }
     paintVisits();
   } catch { /* as above */ }
 }
@@ -82,8 +90,8 @@ function tile(title, span) {
       el("span", { class: "faint" }, has ? `${percent(low)} to ${percent(high)} (95 % interval)` : "nobody was judged")));
   if (has) {
     card.append(svg("svg", { class: "interval", viewBox: "0 0 100 14", preserveAspectRatio: "none", "aria-hidden": "true" },
-      svg("rect", { x: 0, y: 4, width: 100, height: 6, rx: 3, fill: "var(--idle-soft)" }),
-      svg("rect", { x: 100 * low, y: 4, width: Math.max(1, 100 * (high - low)), height: 6, rx: 3, fill: "var(--c0)", opacity: 0.45 }),
+      svg("rect", { x: 0, y: 4, width: 100, height: 6, fill: "var(--idle-soft)" }),
+      svg("rect", { x: 100 * low, y: 4, width: Math.max(1, 100 * (high - low)), height: 6, fill: "var(--c0)", opacity: 0.45 }),
       svg("rect", { x: Math.min(98.8, 100 * span.compliance), y: 1, width: 1.2, height: 12, fill: "var(--c0)" })));
   }
   card.append(el("div", { class: "tally" },

@@ -2,7 +2,7 @@
 import { $, el, problemWords, save, text } from "./dom.js";
 import { drawPeople } from "./draw.js";
 import { bars } from "./now.js";
-import { nameOf, signOf, toneOf } from "./words.js";
+import { capital, nameOf, signOf, toneOf } from "./words.js";
 
 const outcomes = [];
 let queue = Promise.resolve();
@@ -11,10 +11,11 @@ let busy = 0;
 export function startTryIt() {
   const drop = $("drop");
   for (const id of ["files", "shot"]) $(id).addEventListener("change", (event) => { add(event.target.files); event.target.value = ""; });
-  const card = $("try-card");
-  for (const kind of ["dragenter", "dragover"]) card.addEventListener(kind, (event) => { event.preventDefault(); drop.classList.add("over"); });
-  for (const kind of ["dragleave", "drop"]) card.addEventListener(kind, () => drop.classList.remove("over"));
-  card.addEventListener("drop", (event) => { event.preventDefault(); add(event.dataTransfer.files); });
+  // Wherever a picture falls: beside the frame a browser would leave the page for it.
+  const brings = (event) => !$("try").hidden && event.dataTransfer?.types.includes("Files");
+  for (const kind of ["dragenter", "dragover"]) document.addEventListener(kind, (event) => { if (brings(event)) { event.preventDefault(); drop.classList.add("over"); } });
+  for (const kind of ["dragleave", "drop"]) document.addEventListener(kind, () => drop.classList.remove("over"));
+  document.addEventListener("drop", (event) => { if (brings(event)) { event.preventDefault(); add(event.dataTransfer.files); drop.scrollIntoView({ block: "nearest" }); } });
   document.addEventListener("paste", (event) => { if (event.clipboardData?.files.length) add(event.clipboardData.files); });
   $("save-json").addEventListener("click", () => save("maskwatch.json", "application/json", `${JSON.stringify(outcomes, null, 2)}\n`));
   $("save-csv").addEventListener("click", () => save("maskwatch.csv", "text/csv", csv(outcomes)));
@@ -36,13 +37,13 @@ async function look(file, item, words) {
   const bar = words.querySelector("progress");
   try {
     const found = await send(file, (share) => { if (share < 1) bar.value = share; else bar.removeAttribute("value"); });
-    const outcome = { image: file.name, faces: found.faces };
-    outcomes.push(outcome); item.dataset.state = "done"; item.dataset.faces = found.faces.length;
-    item.prepend(await drawn(file, found.faces));
+    const picture = await drawn(file, found.faces).catch(() => null); // the device may know a format that this browser does not
+    outcomes.push({ image: file.name, faces: found.faces }); item.dataset.state = "done"; item.dataset.faces = found.faces.length;
+    if (picture) item.prepend(picture);
     words.replaceChildren(el("span", { class: "name" }, file.name), ...described(found.faces));
   } catch (error) {
     outcomes.push({ image: file.name, error: error.message }); item.dataset.state = "failed";
-    words.replaceChildren(el("span", { class: "name" }, file.name), el("span", { class: "error" }, error.message));
+    words.replaceChildren(el("span", { class: "name" }, file.name), el("span", { class: "error" }, capital(error.message)));
   }
 }
 

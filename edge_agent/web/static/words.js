@@ -31,6 +31,15 @@ export const clock = (when) => {
     : { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 };
 // How a count reads in a sentence.
-const PHRASES = { with_mask: "with a mask", without_mask: "without a mask", mask_weared_incorrect: "with a mask worn wrongly", cannot_tell: "that cannot be told" };
-export const phrase = (label) => PHRASES[label] ?? label.replaceAll("_", " ");
-export const people = (n) => n === 1 ? "1 person" : `${n} people`;
+const PHRASES = { with_mask: "with a mask", without_mask: "without a mask", mask_weared_incorrect: "with a mask worn wrongly", cannot_tell: "not clear enough to tell" };
+const phrase = (label) => PHRASES[label] ?? label.replaceAll("_", " ");
+export const capital = (words) => words && words[0].toUpperCase() + words.slice(1);
+const people = (n) => n === 1 ? "1 person" : `${n} people`;
+
+// Who is in view, from counts by label.
+export function sentence(counts) {
+  const some = Object.entries(counts).filter(([, n]) => n); const total = some.reduce((sum, [, n]) => sum + n, 0);
+  if (!total) return "Nobody is in view.";
+  if (some.length > 1) return `${people(total)} in view: ${some.map(([label, n]) => `${n} ${phrase(label)}`).join(", ")}.`;
+  return `${people(total)} in view, ${total > 1 ? "all " : ""}${phrase(some[0][0])}.`;
+}
