@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -56,7 +56,7 @@ class Health:
         self._lock = threading.Lock()
         self._started_at = self._tick_at = clock()
         self._ticked = False
-        self._paused = False
+        self._paused: frozenset[str] = frozenset()
         self._finished = False
         self._status: dict[str, tuple[str, str]] = {}
         self._frame_at: dict[str, float] = {}
@@ -91,9 +91,9 @@ class Health:
             else:
                 self._declared[name] = (reason, state)
 
-    def pause(self, paused: bool) -> None:
-        """Somebody asked the agent to stop looking: no frame is expected."""
-        self._paused = paused
+    def pause(self, cameras: Iterable[str]) -> None:
+        """Somebody asked the agent not to look at these: no frame of theirs is expected."""
+        self._paused = frozenset(cameras)
 
     def finish(self) -> None:
         """The source came to its end: no frame is expected any more."""
@@ -117,8 +117,7 @@ class Health:
         degraded = [f"camera {name} has moved" for name, (word, _) in sorted(status.items()) if word == "moved"]
         for reason, grade in declared.values():
             (failing if grade == "failing" else degraded).append(reason)
-        if self._paused:
-            degraded.append("paused by command")
+        degraded += [f"camera {name} is paused by command" for name in sorted(self._paused)]
         state: State = "failing" if failing else "degraded" if degraded else "ok"
         ready = bool(self._frame_at) or bool(status and any(word != "online" for word, _ in status.values()))
         ages = {name: round(now - at, 3) for name, at in list(self._frame_at.items())}
@@ -133,11 +132,11 @@ class Health:
 
     def _silent_cameras(self) -> list[str]:
         """Cameras that are said to be online, or say nothing, and have given no frame for long."""
-        if self._paused or self._finished or not self._ticked:
+        if self._finished or not self._ticked:
             return []
         now = self._clock()
         silent = []
-        for name in sorted({*self._status, *self._frame_at}):
+        for name in sorted({*self._status, *self._frame_at} - self._paused):
             word = self._status.get(name, ("online", ""))[0]
             since = self._frame_at.get(name, self._started_at)
             if word == "online" and now - since > FRAMES_STALL_AFTER_S:

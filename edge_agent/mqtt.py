@@ -33,7 +33,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge_agent.config import MqttConfig
-from edge_agent.mqtt_client import Failure, Inbound, Publication, explain, make_client
+from edge_agent.mqtt_client import Failure, Inbound, Publication, explain, make_client, taken_over
 from edge_agent.spool import Spool
 
 log = logging.getLogger(__name__)
@@ -43,8 +43,10 @@ CONNECT_WITHIN_S = 8.0
 ANSWER_WITHIN_S = 10.0
 FIRST_PAUSE_S = 1.0
 LASTED_S = 10.0  # a shorter connection does not reset the back-off
+CONTEST_S = 90.0  # a broker that ends two connections sooner than this has perhaps given our id to another client
 HOLD_S = 30.0  # after the broker refused an event for a reason that may pass
 MOST_TO_SEND = 50
+LARGEST_INBOUND_BYTES = 65_536  # the broker holds back what is larger; a command has 4 KB at most
 FINAL_REFUSALS = frozenset({0x90, 0x95, 0x99})  # topic name invalid, packet too large, payload format invalid
 
 
@@ -62,6 +64,9 @@ class Listener:
 
     def acknowledged(self) -> None:
         """The broker has one more event."""
+
+    def cleared(self, topic: str) -> None:
+        """The broker has removed what was retained under this topic."""
 
 
 class Link:
@@ -88,7 +93,8 @@ class Link:
         self._client: paho.Client | None = None
         self._up = False
         self._failure: Failure | None = None
-        self._inflight: dict[int, int | None] = {}  # packet id: row of the spool, None for other messages
+        self._dropped_early = 0
+        self._inflight: dict[int, int | Publication] = {}  # packet id: row of the spool, or another message
         self._window = WINDOW
         self._largest_bytes: int | None = None
         self._hold_until = float("-inf")
@@ -114,7 +120,7 @@ class Link:
             self._wake_write.send(b".")
 
     def set_state(self, publication: Publication) -> None:
-        """The latest of this topic; kept and sent again on each connect."""
+        """The latest of this topic; kept and sent again on each connect. An empty payload removes the topic."""
         with self._lock:
             self._state[publication.topic] = publication
             self._dirty[publication.topic] = None
@@ -158,14 +164,29 @@ class Link:
             self._down()
             if self._deadline is not None:
                 return
+            lasted_s = self._clock() - since if was_up else 0.0
+            failure = self._contest(failure, lasted_s)
             self._listener.disconnected(failure.kind, failure.words)
-            if failure.kind == "taken_over":
-                # Two agents with one id would kick each other for ever.
-                self._client_id = f"{self._client_id[:40]}-{random.getrandbits(32):08x}"
-            lasted = was_up and self._clock() - since > LASTED_S
+            lasted = lasted_s > LASTED_S
             longest = self._config.reconnect_max_s
             pause_s = FIRST_PAUSE_S if lasted else longest if failure.is_final else min(pause_s * 2, longest)
             self._sleep(pause_s * self._uniform(0.5, 1.0))
+
+    def _contest(self, failure: Failure, lasted_s: float) -> Failure:
+        """Take another id where another client has ours: two with one id would kick each other for ever.
+
+        Not every broker says so (mosquitto 2.0.11 does not): it just ends the older connection, again and again.
+        """
+        if lasted_s > CONTEST_S:
+            self._dropped_early = 0
+        elif lasted_s > 0 and failure.kind == "dropped":
+            self._dropped_early += 1
+        if self._dropped_early >= 2:
+            failure = taken_over(self._config)
+        if failure.kind == "taken_over":
+            self._dropped_early = 0
+            self._client_id = f"{self._client_id[:40]}-{random.getrandbits(32):08x}"
+        return failure
 
     def _sleep(self, seconds: float) -> None:
         until = self._clock() + seconds
@@ -184,6 +205,7 @@ class Link:
         client.on_message = self._on_message
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = self._config.session_expiry_s
+        properties.MaximumPacketSize = LARGEST_INBOUND_BYTES
         client.connect(
             self._config.host, self._config.port, self._config.keepalive_s, clean_start=False, properties=properties
         )
@@ -255,7 +277,7 @@ class Link:
             publication.topic, publication.payload, publication.qos, publication.retain, publication.properties
         ).mid
         if publication.qos > 0:
-            self._inflight[mid] = row_id
+            self._inflight[mid] = publication if row_id is None else row_id
         return mid
 
     def _send_events(self, client: paho.Client) -> None:
@@ -325,11 +347,16 @@ class Link:
     ) -> None:
         if mid == self._last_mid:
             self._last_mid = -1
-        row_id = self._inflight.pop(mid, None)
+        sent = self._inflight.pop(mid, None)
         if reason.is_failure:
             log.error("the broker refuses a message (%s); check what its ACL allows this device", reason)
-        if row_id is None:
-            return
+        if isinstance(sent, int):
+            self._answered(sent, reason)
+        elif sent is not None and sent.retain and not sent.payload and not reason.is_failure:
+            self._cleared(sent)
+
+    def _answered(self, row_id: int, reason: ReasonCode) -> None:
+        """The broker took an event, or did not."""
         if not reason.is_failure:
             self._spool.ack(row_id)
             self._listener.acknowledged()
@@ -338,6 +365,13 @@ class Link:
         else:
             self._refused_some = True
             self._hold_until = self._clock() + HOLD_S
+
+    def _cleared(self, sent: Publication) -> None:
+        with self._lock:
+            if self._state.get(sent.topic) is not sent:
+                return  # it has come back meanwhile
+            del self._state[sent.topic]
+        self._listener.cleared(sent.topic)
 
     def _on_message(self, _client: paho.Client, _userdata: Any, message: paho.MQTTMessage) -> None:
         self._listener.received(Inbound.of(message))

@@ -8,6 +8,7 @@ from typing import Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -93,14 +94,21 @@ def tls_context(config: MqttConfig) -> ssl.SSLContext:
     return context
 
 
+_TAKEN_OVER = 0x8E
+_UNSPECIFIED = 0x80  # paho's word for an end without a DISCONNECT
 _REFUSALS = {
     0x84: ("protocol", "it does not speak MQTT 5; use mosquitto 1.6 or newer, or another broker with MQTT 5"),
     0x85: ("account", "it refuses the client id; check its rules for client ids"),
     0x86: ("account", "user name or password is wrong; check mqtt.username and mqtt.password_file"),
     0x87: ("account", "this account may not connect; check mqtt.username, mqtt.password_file and the broker's rules"),
     0x8A: ("account", "it has banned this device; check the broker's rules"),
-    0x8E: ("taken_over", "another client connected with this device's id; two agents share one state directory's copy"),
+    _TAKEN_OVER: ("taken_over", "another client connects with this device's id; this one takes another"),
 }
+
+
+def taken_over(config: MqttConfig) -> Failure:
+    """What it means where another client has our id."""
+    return explain(ReasonCode(PacketTypes.DISCONNECT, identifier=_TAKEN_OVER), config)
 
 
 def explain(cause: ReasonCode | Exception, config: MqttConfig) -> Failure:
@@ -111,8 +119,9 @@ def explain(cause: ReasonCode | Exception, config: MqttConfig) -> Failure:
         if value in _REFUSALS:
             kind, words = _REFUSALS[value]
             return Failure(kind, f"broker {where}: {words}", is_final=kind != "taken_over")
-        words = "the connection broke" if value == 0x80 else str(cause).lower()
-        return Failure("lost", f"broker {where} is gone: {words}")
+        if value == _UNSPECIFIED:
+            return Failure("dropped", f"broker {where} is gone: the connection broke")
+        return Failure("lost", f"broker {where} is gone: {str(cause).lower()}")
     if isinstance(cause, ConfigError):
         return Failure("config", str(cause), is_final=True)
     if isinstance(cause, ssl.SSLCertVerificationError):

@@ -48,6 +48,7 @@ class Orders:
         while (order := self._agent.parts.reporter.next_order()) is not None:
             ok, words = self.carry_out(order)
             self._agent.parts.reporter.answer(order, ok, words)
+        self._say_paused()
 
     def carry_out(self, order: Order) -> tuple[bool, str]:
         """Do it; whether it was done, and in words what was done or what would do."""
@@ -63,7 +64,7 @@ class Orders:
         if command.action == "resume":
             for lane in chosen:
                 lane.resume()
-            return self._say_paused("resumed")
+            return True, "resumed"
         if command.action == "snapshot":
             return self._snapshot(chosen)
         return self._set_threshold(command.args.threshold)
@@ -72,12 +73,11 @@ class Orders:
         for lane in lanes:
             self._agent.end_visits(lane)
             lane.pause(for_s)
-        return self._say_paused("paused" if for_s is None else f"paused for {for_s:g} s")
+        return True, "paused" if for_s is None else f"paused for {for_s:g} s"
 
-    def _say_paused(self, words: str) -> tuple[bool, str]:
-        lanes = self._agent.parts.lanes.values()
-        self._agent.parts.health.pause(any(lane.is_paused for lane in lanes))
-        return True, words
+    def _say_paused(self) -> None:
+        """Each time: a pause may end by itself."""
+        self._agent.parts.health.pause([lane.name for lane in self._agent.parts.lanes.values() if lane.is_paused])
 
     def _snapshot(self, lanes: list[Lane]) -> tuple[bool, str]:
         """Send a picture of each camera, as far as privacy lets it go."""

@@ -39,6 +39,7 @@ class Outlet(Listener):
         on_command: Callable[[Inbound], None],
     ) -> None:
         self._config, self._state_dir = config, state_dir
+        self._published, self._published_lock = Published.load(state_dir), threading.Lock()
         self._health, self._metrics, self._on_command = health, metrics, on_command
         self._base = f"maskwatch/{config.device.name}"
         self._connects = self._acknowledged = 0
@@ -100,7 +101,8 @@ class Outlet(Listener):
         if config.mqtt.homeassistant.enabled:
             topics.add(homeassistant.discovery_topic(config))
             components = {key: part["p"] for key, part in homeassistant.build(config, info, threshold).items()}
-        stale, gone = Published.load(self._state_dir).replace(topics, components, self._state_dir)
+        with self._published_lock:
+            stale, gone = self._published.replace(topics, components, self._state_dir)
         for topic in stale:
             self._link.set_state(Publication(topic, b"", 1, retain=True))
         if config.mqtt.homeassistant.enabled:
@@ -146,6 +148,10 @@ class Outlet(Listener):
     def acknowledged(self) -> None:
         self._acknowledged += 1
         self._metrics.published.inc()
+
+    def cleared(self, topic: str) -> None:
+        with self._published_lock:
+            self._published.cleared(topic, self._state_dir)
 
     def _birth(self, message: Inbound) -> None:
         """Home Assistant has started: describe ourselves again, not at the same moment as every other device."""

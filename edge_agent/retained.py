@@ -1,6 +1,7 @@
 """Which retained topics and Home Assistant entities this device has ever published, so that old ones can be removed.
 
-A camera that leaves the configuration, or a device that is renamed, would otherwise stay on the broker as a ghost.
+A camera that leaves the configuration, or a device that is renamed, would otherwise stay on the broker as a ghost. A
+topic is remembered until the broker has removed it, which may be many starts later.
 """
 
 from __future__ import annotations
@@ -45,10 +46,15 @@ class Published:
         stale = {topic for topic in self.topics - topics if is_ours(topic)}
         gone = {key: platform for key, platform in self.components.items() if key not in components}
         merged = {**gone, **components}
-        if topics != self.topics or merged != self.components:
-            self.topics, self.components = set(topics), dict(list(merged.items())[-MOST_ENTRIES:])
+        if topics | stale != self.topics or merged != self.components:
+            self.topics, self.components = topics | stale, dict(list(merged.items())[-MOST_ENTRIES:])
             self.save(state_dir)
         return stale, gone
+
+    def cleared(self, topic: str, state_dir: Path) -> None:
+        """The broker has removed it."""
+        self.topics.discard(topic)
+        self.save(state_dir)
 
 
 def is_ours(topic: str) -> bool:

@@ -48,7 +48,7 @@ class Broker:
         self.log = folder / f"mosquitto-{self.port}.log"
         self._config = folder / f"mosquitto-{self.port}.conf"
         self._settings = settings
-        store = folder / f"store-{self.port}"
+        self._store = store = folder / f"store-{self.port}"
         store.mkdir()
         self._config.write_text(
             f"user {getpass.getuser()}\nlistener {self.port} 127.0.0.1\n{settings}\n"
@@ -64,9 +64,17 @@ class Broker:
         return self
 
     def _answers(self) -> bool:
+        if self._process is None or self._process.poll() is not None:
+            return False  # whoever answers is another
         with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
             return True
         return False
+
+    def save(self) -> None:
+        """Wait until all of now is on its disk, sessions and retained messages: a killed broker knows nothing else."""
+        now = time.time()
+        file = self._store / "mosquitto.db"
+        assert until(lambda: file.exists() and file.stat().st_mtime > now), "mosquitto saves each second"
 
     def tell(self, number: int) -> None:
         assert self._process is not None
@@ -104,7 +112,7 @@ class Subscriber:
         self.client = client = paho.Client(
             paho.CallbackAPIVersion.VERSION2, client_id=self.name, protocol=paho.MQTTv5, reconnect_on_failure=True
         )
-        client.reconnect_delay_set(0.1, 0.1)  # back before the agent: a killed broker knows no session
+        client.reconnect_delay_set(0.1, 0.1)
         if self.account is not None:
             client.username_pw_set(*self.account)
         client.on_connect = lambda c, *_: [c.subscribe(topic, 1) for topic in self.topics]
@@ -130,8 +138,49 @@ class Subscriber:
     def payloads(self, topic: str) -> list[bytes]:
         return [heard.payload for heard in list(self.heard) if heard.topic == topic]
 
+    def topics_heard(self) -> set[str]:
+        return {heard.topic for heard in list(self.heard)}
+
     def last(self, topic: str) -> bytes | None:
         return next(iter(reversed(self.payloads(topic))), None)
+
+
+@contextmanager
+def slow_road(port: int, bytes_per_s: int) -> Iterator[int]:
+    """A way to the broker that carries little, as a bad radio link does; yields its own port."""
+    server = socket.create_server(("127.0.0.1", 0))
+    server.settimeout(0.2)
+    ends = threading.Event()
+    threads: list[threading.Thread] = []
+
+    def carry(source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while not ends.is_set() and (piece := source.recv(bytes_per_s // 20)):
+                target.sendall(piece)
+                time.sleep(len(piece) / bytes_per_s)
+        for end in (source, target):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def serve() -> None:
+        while not ends.is_set():
+            with suppress(TimeoutError):
+                near, _ = server.accept()
+                near.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                far = socket.create_connection(("127.0.0.1", port))
+                threads.extend(threading.Thread(target=carry, args=ends_) for ends_ in ((near, far), (far, near)))
+                for thread in threads[-2:]:
+                    thread.start()
+
+    threads.append(threading.Thread(target=serve))
+    threads[0].start()
+    try:
+        yield int(server.getsockname()[1])
+    finally:
+        ends.set()
+        for thread in list(threads):
+            thread.join(10)
+        server.close()
 
 
 @contextmanager

@@ -1,13 +1,15 @@
 """A real mosquitto, and the reporting side of the agent as its client: what a subscriber sees."""
 
 import json
+import re
 import signal
 import subprocess
 import time
 
 import pytest
 
-from broker_support import Broker, Subscriber, free_port, listening, until, visit
+from broker_support import Broker, Subscriber, free_port, listening, slow_road, until, visit
+from edge_agent.clock import SystemClock
 from edge_agent.config import Config, load
 from edge_agent.health import Health
 from edge_agent.messages import EventMessage, Info, InfoMessage, LoopFigures, PeopleMessage, StatsMessage
@@ -15,6 +17,14 @@ from edge_agent.report import Reporter
 
 LABELS = ("with_mask", "without_mask", "mask_weared_incorrect")
 INFO = Info(version="1.2.3", labels=LABELS)
+STATE = {
+    "maskwatch/door/available",
+    "maskwatch/door/info",
+    "maskwatch/door/stats",
+    "maskwatch/door/camera/hall/status",
+    "maskwatch/door/camera/hall/people",
+    "homeassistant/device/maskwatch-door/config",
+}
 
 
 def configured(port: int, **sections: object) -> Config:
@@ -75,7 +85,7 @@ def test_a_subscriber_sees_the_device_appear_report_and_go(broker, subscriber, r
         reporter.event(visit(number, kind))
     reporter.stats(LoopFigures(frames=7), threshold=0.6)
     assert until(lambda: len(ids(subscriber)) == 3)
-    assert until(lambda: subscriber.last("maskwatch/door/stats"))
+    assert until(lambda: subscriber.topics_heard() >= STATE)
     assert subscriber.last("maskwatch/door/available") == b"online"
     assert subscriber.last("maskwatch/door/camera/hall/status") == b"online"
     assert PeopleMessage.model_validate_json(subscriber.last("maskwatch/door/camera/hall/people")).total == 3
@@ -90,39 +100,74 @@ def test_a_subscriber_sees_the_device_appear_report_and_go(broker, subscriber, r
     assert until(lambda: subscriber.last("maskwatch/door/available") == b"offline")
 
 
-def test_who_comes_later_finds_the_retained_state_and_no_old_events(broker, reporters):
+def test_who_comes_later_finds_the_retained_state_and_no_old_events(broker, subscriber, reporters):
     reporter = reporters(configured(broker.port))
     reporter.camera_status("hall", "dark")
     reporter.people("hall", {"with_mask": 1})
     reporter.stats(LoopFigures())
     reporter.event(visit(1))
-    assert until(lambda: reporter._spool.state().events == 0)
+    assert until(lambda: ids(subscriber) and subscriber.topics_heard() >= STATE)
     later = Subscriber(broker.port, name="later").start()
-    wanted = {
-        "maskwatch/door/available",
-        "maskwatch/door/info",
-        "maskwatch/door/stats",
-        "maskwatch/door/camera/hall/status",
-        "maskwatch/door/camera/hall/people",
-        "homeassistant/device/maskwatch-door/config",
-    }
-    assert until(lambda: {heard.topic for heard in later.heard} >= wanted)
-    assert {heard.topic for heard in later.heard} == wanted
+    assert until(lambda: later.topics_heard() >= STATE)
+    assert later.topics_heard() == STATE
     assert all(heard.retain for heard in later.heard)
     later.stop()
 
 
-def test_events_wait_for_a_broker_that_comes_later_and_keep_their_order(tmp_path, reporters):
-    port = free_port()
-    reporter = reporters(configured(port))
+def test_events_wait_for_a_broker_that_comes_later_and_keep_their_order(broker, subscriber, reporters):
+    broker.stop()  # it keeps the subscriber's session
+    reporter = reporters(configured(broker.port))
     for number in range(300):
         reporter.event(visit(number))
-    broker = Broker(tmp_path, port=port).start()
-    subscriber = Subscriber(port).start()
+    assert until(lambda: reporter._health.report().reasons)
+    broker.start()
     assert until(lambda: len(ids(subscriber)) >= 300)
     assert ids(subscriber) == [f"visit-{number}" for number in range(300)]
-    subscriber.stop()
+
+
+class Travelling(SystemClock):
+    """Takes jumps: `slept_s` of running time, `wrong_s` of the wall clock alone."""
+
+    slept_s = wrong_s = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.slept_s
+
+    def utc(self) -> float:
+        return super().utc() + self.slept_s + self.wrong_s
+
+
+def test_a_broker_that_is_away_for_an_hour_while_the_clock_is_moved_gets_every_event(broker, subscriber, reporters):
+    clock = Travelling()
+    reporter = reporters(configured(broker.port), clock=clock)
+    reporter.event(visit(0))
+    assert until(lambda: ids(subscriber) == ["visit-0"])
     broker.stop()
+    for number, (slept_s, wrong_s) in enumerate([(0, 0), (1800, -20 * 365 * 86_400), (3600, 9 * 365 * 86_400)], 1):
+        clock.slept_s, clock.wrong_s = slept_s, wrong_s
+        reporter.event(visit(number))
+        assert until(lambda: reporter._spool.state().unwritten == 0)
+    broker.start()
+    assert until(lambda: len(ids(subscriber)) == 4)
+    events = [EventMessage.model_validate_json(p) for p in subscriber.payloads("maskwatch/door/events/hall")]
+    assert [(event.id, event.seq) for event in events] == [(f"visit-{n}", n + 1) for n in range(4)]
+    assert events[3].monotonic_s - events[1].monotonic_s < 60, "a clock of the boot, which nobody moved"
+    assert reporter._spool.state().dropped == {}
+
+
+def test_a_slow_way_to_the_broker_holds_up_nobody_and_loses_nothing(broker, subscriber, reporters):
+    with slow_road(broker.port, bytes_per_s=20_000) as port:
+        reporter = reporters(configured(port))
+        assert until(lambda: reporter._outlet.is_up)
+        used_s = time.thread_time()
+        for number in range(200):  # some 130 KB
+            reporter.event(visit(number))
+        assert time.thread_time() - used_s < 2
+        assert reporter._spool.state().events > 100
+        assert until(lambda: len(ids(subscriber)) >= 200, 60)
+        assert ids(subscriber) == [f"visit-{number}" for number in range(200)]
+        assert reporter._outlet.counts[0] == 1
+        reporter.close()
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
@@ -132,6 +177,7 @@ def test_a_broker_that_is_restarted_gets_every_event(broker, subscriber, reporte
     for number in range(20):
         reporter.event(visit(number))
     assert until(lambda: len(set(ids(subscriber))) == 20)
+    broker.save()
     broker.stop(how)
     for number in range(20, 60):
         reporter.event(visit(number))
@@ -235,15 +281,65 @@ def test_two_agents_of_one_name_do_not_kick_each_other(broker, reporters):
     assert first._outlet.counts[0] == second._outlet.counts[0] == 1
 
 
-def test_a_client_with_our_id_makes_us_take_another(broker, reporters):
+def test_a_client_with_our_id_makes_us_take_another_also_where_the_broker_does_not_say_so(broker, reporters):
     reporter = reporters(configured(broker.port))
     assert until(lambda: reporter._outlet.is_up)
-    intruder = Subscriber(broker.port, name=reporter._outlet._link._client_id).start()
-    intruder.client.reconnect_delay_set(1, 1)
-    assert until(lambda: reporter._outlet.counts[0] >= 2)
+    ours = reporter._outlet._link._client_id
+    intruder = Subscriber(broker.port, name=ours).start()
+    assert until(lambda: reporter._outlet._link._client_id != ours and reporter._outlet.is_up)
+    assert until(intruder.client.is_connected)
+    connects = reporter._outlet.counts[0]
+    assert connects <= 3
     time.sleep(1)
-    assert reporter._outlet.counts[0] <= 3
+    assert reporter._outlet.is_up
+    assert intruder.client.is_connected()
+    assert reporter._outlet.counts[0] == connects
     intruder.stop()
+
+
+def test_a_broker_that_says_that_our_id_is_taken_sees_another_one_next(reporters):
+    port, ids_seen = free_port(), []
+
+    def take_over(connection):
+        ids_seen.append(re.search(rb"maskwatch-door-[0-9a-f-]+", connection.recv(4096)).group())
+        connection.sendall(b"\x20\x03\x00\x00\x00" + b"\xe0\x02\x8e\x00")  # CONNACK, DISCONNECT: session taken over
+
+    with listening(port, take_over):
+        reporters(configured(port))
+        assert until(lambda: len(ids_seen) >= 2)
+    assert ids_seen[1].startswith(ids_seen[0] + b"-")
+
+
+def test_a_topic_that_could_not_be_removed_while_the_broker_was_away_is_removed_later(broker, subscriber, reporters):
+    two = configured(broker.port, camera=[{"name": "hall", "source": "0"}, {"name": "back", "source": "1"}])
+    reporter = reporters(two)
+    reporter.camera_status("back", "online")
+    assert until(lambda: subscriber.last("maskwatch/door/camera/back/status") == b"online")
+    reporter.close()
+    broker.stop()
+    for _ in range(2):
+        reporters(configured(broker.port)).close()
+    broker.start()
+    last = reporters(configured(broker.port))
+    assert until(lambda: subscriber.last("maskwatch/door/camera/back/status") == b"")
+    assert until(lambda: not any("/back/" in topic for topic in last._outlet._published.topics))
+    last.close()
+    broker.stop()
+    broker.start()
+    reporters(configured(broker.port))
+    assert until(lambda: subscriber.last("maskwatch/door/available") == b"online")
+    assert len([heard for heard in subscriber.heard if "/back/" in heard.topic and not heard.payload]) == 2
+
+
+def test_a_message_of_megabytes_is_held_back_by_the_broker_and_others_arrive(broker, subscriber, reporters):
+    reporter = reporters(configured(broker.port))
+    assert until(lambda: reporter._outlet.is_up)
+    subscriber.send("maskwatch/door/cmd", b"x" * 5_000_000)
+    subscriber.send("maskwatch/door/cmd", b"x" * 50_000)
+    subscriber.send("maskwatch/door/cmd", '{"action": "pause"}')
+    assert until(lambda: reporter.next_order())
+    assert reporter._commands.refused == {"malformed": 1}
+    assert reporter._outlet.counts[0] == 1
 
 
 def test_the_end_of_a_camera_removes_its_topics_and_entities(broker, subscriber, reporters):

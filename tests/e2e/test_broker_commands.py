@@ -42,8 +42,10 @@ def reporter(broker, tmp_path_factory):
 
 
 @pytest.fixture
-def asker(broker):
-    asker = Subscriber(broker.port, topics=("maskwatch/door/#", "answers/#"), name="asker").start()
+def asker(broker, request):
+    # a name of its own: a session would bring the answers of the test before
+    name = f"asker-{abs(hash(request.node.name))}"
+    asker = Subscriber(broker.port, topics=("maskwatch/door/#", "answers/#"), name=name).start()
     yield asker
     asker.stop()
 

@@ -51,7 +51,8 @@ def test_every_committed_event_arrives_however_often_the_agent_is_killed(tmp_pat
             broker.start()
     last = start_agent(broker.port, state_dir, 0)
     assert last.wait(DRAIN_WITHIN_S) == 0
-    wanted = set(committed(state_dir))
+    in_order = committed(state_dir)
+    wanted = set(in_order)
     assert until(lambda: {json.loads(heard.payload)["message_id"] for heard in list(subscriber.heard)} >= wanted)
     heard = [heard.payload for heard in list(subscriber.heard)]
     by_id: dict[str, set[bytes]] = {}
@@ -59,6 +60,7 @@ def test_every_committed_event_arrives_however_often_the_agent_is_killed(tmp_pat
         by_id.setdefault(json.loads(payload)["message_id"], set()).add(payload)
     assert len(wanted) >= KILLS
     assert all(len(payloads) == 1 for payloads in by_id.values()), "one id, two different events"
+    assert [message_id for message_id in by_id if message_id in wanted] == in_order
     twice = len(heard) - len(by_id)
     print(f"{KILLS} kills, {len(wanted)} committed, {len(by_id)} ids heard, {twice} sent again with the same id")
     subscriber.stop()

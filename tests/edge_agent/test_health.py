@@ -88,13 +88,25 @@ def test_one_camera_of_two_that_is_dark_is_named():
 
 
 def test_a_pause_and_the_end_of_a_file_are_no_stall():
-    for calm in (lambda health: health.pause(True), lambda health: health.finish()):
+    for calm in (lambda health: health.pause(["hall"]), lambda health: health.finish()):
         health, clock = started()
         health.frame("hall")
         calm(health)
         clock.now_s += FRAMES_STALL_AFTER_S + 1
         health.tick()
         assert health.alive()
+
+
+def test_a_paused_camera_is_named_and_does_not_hide_the_silence_of_another():
+    health, clock = started()
+    for name in ("back", "hall"):
+        health.frame(name)
+    health.pause(["back"])
+    assert health.report().reasons == ("camera back is paused by command",)
+    clock.now_s += FRAMES_STALL_AFTER_S + 1
+    health.tick()
+    assert health.report().reasons[0] == "camera hall gives no frames and does not say why"
+    assert not health.alive()
 
 
 def test_a_camera_that_left_the_configuration_is_no_reason_any_more():

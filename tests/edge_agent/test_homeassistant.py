@@ -10,7 +10,6 @@ from edge_agent.config import Config, load
 from edge_agent.homeassistant import build, discovery, discovery_topic
 from edge_agent.messages import CameraStatus, Command, Info, LoopFigures
 from edge_agent.records import Box, Event
-from edge_agent.retained import Published, is_ours
 
 INFO = Info(version="1.0", labels=("with_mask", "without_mask", "mask_weared_incorrect"))
 # https://www.home-assistant.io/integrations/{sensor,binary_sensor,switch,button,number,event,camera}.mqtt/
@@ -179,27 +178,3 @@ def test_an_entity_that_is_gone_is_sent_with_its_platform_alone():
     payload = described(configured("hall"), {"back_status": "sensor", "hall_status": "sensor"})
     assert payload["cmps"]["back_status"] == {"p": "sensor"}
     assert len(payload["cmps"]["hall_status"]) > 1
-
-
-def test_what_was_published_is_remembered_until_it_is_removed(tmp_path):
-    first = Published.load(tmp_path)
-    assert first.replace({"maskwatch/door/info", "maskwatch/door/x"}, {"a": "sensor"}, tmp_path) == (set(), {})
-    stale, gone = Published.load(tmp_path).replace({"maskwatch/door/info"}, {"b": "sensor"}, tmp_path)
-    assert (stale, gone) == ({"maskwatch/door/x"}, {"a": "sensor"})
-    stale, gone = Published.load(tmp_path).replace({"maskwatch/door/info"}, {"b": "sensor"}, tmp_path)
-    assert (stale, gone) == (set(), {"a": "sensor"})
-
-
-@pytest.mark.parametrize("content", ["", "[]", "{", '{"topics": 3, "components": [1]}', '{"topics": [1, "x"]}', "\xff"])
-def test_a_broken_memory_of_what_was_published_is_no_harm(tmp_path, content):
-    (tmp_path / "published.json").write_text(content, encoding="latin-1")
-    stale, gone = Published.load(tmp_path).replace(set(), {}, tmp_path)
-    assert (stale, gone) == (set(), {})
-
-
-def test_only_topics_of_our_own_are_ever_cleared():
-    assert is_ours("maskwatch/door/info")
-    assert is_ours("homeassistant/device/maskwatch-door/config")
-    assert not is_ours("homeassistant/status")
-    assert not is_ours("maskwatch/#")
-    assert not is_ours("")

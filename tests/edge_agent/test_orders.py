@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -89,7 +90,8 @@ def test_two_cameras_are_counted_together_each_in_its_turn(agent: Agent) -> None
 def test_a_paused_camera_is_not_looked_at_and_the_others_are(agent: Agent, tmp_path: Path) -> None:
     orders = Orders(agent, reader(tmp_path))
     assert orders.carry_out(order("pause", camera="hall")) == (True, "paused")
-    assert "paused by command" in agent.parts.health.report().reasons
+    orders.obey()
+    assert "camera hall is paused by command" in agent.parts.health.report().reasons
     summary = agent.run()
     assert summary["people"]["with_mask"] == 1
     assert agent.parts.lanes["yard"].decider.ended["with_mask"] == 0, "taken into the sum when the source ended"
@@ -100,6 +102,16 @@ def test_resume_ends_a_pause(agent: Agent, tmp_path: Path) -> None:
     orders.carry_out(order("pause"))
     assert orders.carry_out(order("resume")) == (True, "resumed")
     assert agent.run()["people"]["with_mask"] == 2
+
+
+def test_a_pause_for_a_while_ends_by_itself_and_health_says_so(agent: Agent, tmp_path: Path) -> None:
+    orders = Orders(agent, reader(tmp_path))
+    assert orders.carry_out(order("pause", for_s=0.05)) == (True, "paused for 0.05 s")
+    orders.obey()
+    time.sleep(0.1)
+    assert agent.parts.health.report().state == "degraded"
+    orders.obey()
+    assert agent.parts.health.report().state == "ok"
 
 
 def test_a_threshold_that_nobody_reaches_makes_every_visit_one_that_cannot_be_told(
