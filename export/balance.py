@@ -3,6 +3,7 @@
 Channels of linear layers are rescaled, each by a factor that the layers that follow undo (cross-layer equalisation,
 Nagel et al. 2019, arXiv 1906.04721, with activations' ranges as in SmoothQuant, Xiao et al. 2022, arXiv 2211.10438):
 in MobileNetV2's bottlenecks one channel spans a hundred times what another does, and one scale has to serve both.
+A channel that no picture moves takes part: the weights behind it may be the largest of all.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from export.graph import Activation, Graph, Op, Watcher
 
 _CONVOLUTIONS = (Op.CONV_2D, Op.DEPTHWISE_CONV_2D, Op.FULLY_CONNECTED)
 _HOMOGENEOUS = (Activation.NONE, Activation.RELU)
+SILENT = 1e-6
 SHARE = 0.5  # how much of a channel's range moves into the weights that follow; 1 would be all
 
 
@@ -87,11 +89,7 @@ def _rescale(graph: Graph, group: list[int], span: F32) -> None:
     users = {id(user): user for index in group for user in graph.users[index] if graph.kind(user) in _CONVOLUTIONS}
     makers = {id(graph.maker[i]): graph.maker[i] for i in group if graph.kind(graph.maker[i]) in _CONVOLUTIONS}
     weights = np.max([_input_span(graph.array(int(user.inputs[1]))) for user in users.values()], axis=0)
-    sound = (span > 1e-6) & (weights > 1e-6)
-    factor = np.ones_like(span)
-    factor[sound] = span[sound] ** SHARE / weights[sound] ** (1 - SHARE)
-    factor[sound] /= np.exp(np.mean(np.log(factor[sound]))) if sound.any() else 1.0
-    factor = np.clip(factor, 1e-3, 1e3)
+    factor = _factor(span, weights)
     for user in users.values():
         index = int(user.inputs[1])
         graph.set_array(index, graph.array(index) * factor)
@@ -101,6 +99,18 @@ def _rescale(graph: Graph, group: list[int], span: F32) -> None:
         along = factor if graph.kind(maker) == Op.DEPTHWISE_CONV_2D else factor.reshape(-1, *[1] * (values.ndim - 1))
         graph.set_array(kernel, values / along)
         graph.set_array(bias, graph.array(bias) / factor)
+
+
+def _factor(span: F32, weights: F32) -> F32:
+    """What each channel is divided by, from what it spans and the largest weight behind it."""
+    factor = np.ones_like(span)
+    used = weights > SILENT
+    sound, silent = used & (span > SILENT), used & (span <= SILENT)
+    if sound.any():
+        factor[sound] = span[sound] ** SHARE / weights[sound] ** (1 - SHARE)
+        factor[sound] /= np.exp(np.mean(np.log(factor[sound])))
+        factor[silent] = np.median(weights[sound] * factor[sound]) / weights[silent]
+    return np.asarray(np.clip(factor, 1e-3, 1e3), np.float32)
 
 
 def _input_span(kernel: F32) -> F32:

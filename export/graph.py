@@ -36,6 +36,16 @@ class Graph:
         code = self.model.operatorCodes[op.opcodeIndex]
         return max(code.builtinCode, code.deprecatedBuiltinCode)
 
+    def code(self, kind: int) -> int:
+        """The index of a builtin operator's code, for a new operator; version 1 where the model had none."""
+        for index, code in enumerate(self.model.operatorCodes):
+            if max(code.builtinCode, code.deprecatedBuiltinCode) == kind:
+                return index
+        code = schema.OperatorCodeT()
+        code.builtinCode = code.deprecatedBuiltinCode = kind
+        self.model.operatorCodes.append(code)
+        return len(self.model.operatorCodes) - 1
+
     def activation(self, op: Any) -> int:
         """The activation fused into an operator; NONE for those that have none."""
         return int(getattr(op.builtinOptions, "fusedActivationFunction", Activation.NONE))
@@ -52,6 +62,11 @@ class Graph:
         tensor = self.tensors[index]
         data = np.asarray(self.model.buffers[tensor.buffer].data, np.uint8)
         return data.tobytes() and np.frombuffer(data.tobytes(), _DTYPES[tensor.type]).reshape(tensor.shape).copy()
+
+    def add_tensor(self, tensor: Any) -> int:
+        """The index of a new tensor."""
+        self.tensors.append(tensor)
+        return len(self.tensors) - 1
 
     def set_array(self, index: int, values: NDArray[Any]) -> None:
         """Replace a constant; what shares its buffer gets its own from now on."""
@@ -73,8 +88,9 @@ class Graph:
         quantisation.min, quantisation.max = [low], [high]
 
     def to_bytes(self) -> bytes:
-        """The model as a flatbuffer, without buffers that nothing uses any more."""
+        """The model as a flatbuffer, without buffers and operator codes that nothing uses any more."""
         self._drop_unused_buffers()
+        self._drop_unused_codes()
         builder = flatbuffers.Builder(1 << 20)
         builder.Finish(self.model.Pack(builder), b"TFL3")
         return bytes(builder.Output())
@@ -90,6 +106,13 @@ class Graph:
                 tensor.buffer = place[tensor.buffer]
         for entry in self.model.metadata or []:
             entry.buffer = place[entry.buffer]
+
+    def _drop_unused_codes(self) -> None:
+        ops = [op for subgraph in self.model.subgraphs for op in subgraph.operators]
+        order = sorted({op.opcodeIndex for op in ops})
+        self.model.operatorCodes = [self.model.operatorCodes[old] for old in order]
+        for op in ops:
+            op.opcodeIndex = order.index(op.opcodeIndex)
 
 
 class Watcher:

@@ -1,7 +1,8 @@
 """Full-integer quantisation, plain and better.
 
 plain: ranges from the least to the largest value seen, weights per channel; the converter's own way.
-balanced: channels evened out, ranges that lose least by squared error, biases corrected by what is left.
+balanced: dense layers per channel too, channels evened out, ranges that lose least by squared error, biases corrected
+by what is left.
 float-head: as balanced, with the dense layers and the softmax in float.
 """
 
@@ -13,13 +14,13 @@ import numpy as np
 
 from edge_agent.records import U8
 from export.balance import balance
+from export.dense import as_convolutions
 from export.graph import Activation, Graph, Op, Watcher, as_float
 from export.ranges import clip
 
 RECIPES = ("plain", "balanced", "float-head")
 TRIED = ("plain", "balanced")  # a float head gains next to nothing over balanced (measured), and doubles the file
 LOOKS = 48  # pictures for channel spans and histograms: more change nothing that can be measured
-LOOKS_FOR_BIASES = 16
 _HEAD = ["FULLY_CONNECTED", "SOFTMAX", "MEAN"]
 
 
@@ -46,10 +47,11 @@ def _better(calibrated: bytes, calibration: U8, recipe: str) -> bytes:
     from tensorflow.lite.python.util import modify_model_io_type
 
     few = calibration[:: max(1, len(calibration) // LOOKS)]
-    even = clip(see_ranges(balance(calibrated, few), calibration), few)
     denied = _HEAD if recipe == "float-head" else None
+    network = calibrated if denied else as_convolutions(calibrated)
+    even = clip(see_ranges(balance(network, few), calibration), few)
     whole = bytes(mlir_quantize(even, disable_per_channel_for_dense_layers=True, denylisted_ops=denied))
-    whole = correct_biases(even, whole, few[:: max(1, len(few) // LOOKS_FOR_BIASES)])
+    whole = correct_biases(even, whole, few)
     if recipe == "float-head":  # the output is float already
         return bytes(modify_model_io_type(whole, tf.uint8, tf.float32))
     return bytes(modify_model_io_type(whole, tf.uint8, tf.uint8))

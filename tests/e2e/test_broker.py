@@ -148,8 +148,9 @@ def test_a_broker_that_is_away_for_an_hour_while_the_clock_is_moved_gets_every_e
         reporter.event(visit(number))
         assert until(lambda: reporter._spool.state().unwritten == 0)
     broker.start()
-    assert until(lambda: len(ids(subscriber)) == 4)
-    events = [EventMessage.model_validate_json(p) for p in subscriber.payloads("maskwatch/door/events/hall")]
+    assert until(lambda: len(set(ids(subscriber))) == 4)
+    heard = [EventMessage.model_validate_json(p) for p in subscriber.payloads("maskwatch/door/events/hall")]
+    events = list({event.id: event for event in heard}.values())  # a broker that stops may send its last one again
     assert [(event.id, event.seq) for event in events] == [(f"visit-{n}", n + 1) for n in range(4)]
     assert events[3].monotonic_s - events[1].monotonic_s < 60, "a clock of the boot, which nobody moved"
     assert reporter._spool.state().dropped == {}
