@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 WAIT_S = 0.2  # for a picture, before silence itself is looked at
 HOUSEKEEPING_EVERY_S = 0.5
+SILENT = frozenset({"stalled", "offline"})
 
 
 @dataclass(slots=True)
@@ -176,6 +177,7 @@ class Agent:
         for lane in self.parts.lanes.values():
             if lane.source.live:
                 self._judge_picture(lane, None)
+                self._miss_people(lane)
             self.parts.reporter.people(lane.name, lane.decider.in_view())
         problem = self.parts.recorder.problem
         self.parts.health.declare("record", f"pictures are not saved: {problem}" if problem else None)
@@ -183,6 +185,15 @@ class Agent:
             self._publish_figures()
         self.parts.systemd.beat()
         self.obey()
+
+    def _miss_people(self, lane: Lane) -> None:
+        """Nobody is in view of a camera that gives no picture."""
+        if lane.status not in SILENT:
+            return
+        events = lane.miss_everybody(self._clock.monotonic(), self._clock.utc())
+        self.parts.recorder.note(events)
+        self._report(events)
+        self.parts.web.show(lane.view)
 
     def _publish_figures(self) -> None:
         paused = any(lane.is_paused for lane in self.parts.lanes.values())

@@ -12,7 +12,7 @@ from edge_agent.decide import Decider
 from edge_agent.liveness import Liveness
 from edge_agent.motion import MotionGate
 from edge_agent.predictor import FaceMaskPredictor
-from edge_agent.records import CANNOT_TELL, Box, Frame, Reading, Verdict
+from edge_agent.records import CANNOT_TELL, Box, Event, Frame, Reading, Verdict
 from edge_agent.track import Tracker
 from edge_agent.web.state import CameraView, TrackView
 
@@ -120,6 +120,13 @@ class Lane:
         faces = self.view.faces if readings is None else tuple(reading.face.box for reading in readings)
         tracks = tuple(self._track_view(verdict) for verdict in verdicts)
         self.view = self._view(frame.bgr, tracks, frame, faces)
+
+    def miss_everybody(self, at_s: float, utc_s: float) -> list[Event]:
+        """No picture comes: who was in view is not seen any more, and leaves like anybody who is missed."""
+        events = self.decider.update(at_s, utc_s, self.tracker.update(at_s, []), self.size_px)
+        tracks = tuple(self._track_view(verdict) for verdict in self.decider.verdicts())
+        self.view = self._view(self.view.bgr, tracks)
+        return events
 
     @property
     def fps(self) -> float:

@@ -52,6 +52,12 @@ def page(browser: Browser, watching: Agent) -> Iterator[Page]:
         assert complaints == []
 
 
+def stays(frames: list[bytes]) -> list[bytes]:
+    """Somebody who steps to and fro before the camera and never leaves."""
+    there = frames[84:96]
+    return [*there, *there[::-1]]
+
+
 def bright_pixels(page: Page) -> int:
     """Pixels of the canvas in the strong colours that only boxes have."""
     return page.evaluate(
@@ -219,16 +225,20 @@ def test_no_accessibility_rule_is_broken(browser: Browser, watching: Agent, fram
 def test_a_camera_that_dies_turns_the_page_red_with_its_reason_and_back(
     browser: Browser, frames: list[bytes], tmp_path: Path
 ) -> None:
-    camera = Camera(frames)
+    camera = Camera(stays(frames))
     camera.plug()
     with agent(tmp_path, camera.url) as running, page_of(browser, running.url) as (page, complaints):
         expect(page.locator("#verdict")).to_have_attribute("data-health", "ok", timeout=90_000)
+        expect(page.locator('#counts li[data-some="true"]')).to_have_count(1)
         camera.unplug()
         expect(page.locator("#verdict")).to_have_attribute("data-health", "failing", timeout=60_000)
         expect(page.locator("#verdict-title")).to_have_text("Not counting")
         expect(page.locator("#verdict-words")).to_contain_text("door")
         expect(page.locator("#stage")).to_have_attribute("data-state", "bad")
         expect(page.locator("#stage-words")).to_contain_text("door is ")
+        expect(page.locator('#counts li[data-some="true"]')).to_have_count(0)
+        expect(page.locator("#nobody")).to_be_visible()
+        expect(page.locator('#visits li[data-type="end"]')).to_have_count(1)
         running.wait("/health", 503)
         camera.plug()
         expect(page.locator("#verdict")).to_have_attribute("data-health", "ok", timeout=90_000)
