@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -108,11 +107,13 @@ def _record(path: Path) -> dict[str, Any]:
 
 
 def mlflow_client() -> Any:
-    """A client of the store that train writes to: $MLFLOW_TRACKING_URI, else a SQLite file here."""
-    import mlflow
+    """A client of the store that train writes to: $MLFLOW_TRACKING_URI, else a SQLite file here.
 
-    mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db"))
-    return mlflow.MlflowClient()
+    Raises NotFoundError or UnavailableError where there is none; a file of that name is not made.
+    """
+    from train.runs import tracking
+
+    return tracking.client(tracking.uri())
 
 
 def _from_mlflow(given: str) -> Source:

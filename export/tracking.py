@@ -1,4 +1,4 @@
-"""Logging an export back to the MLflow run that trained the model."""
+"""Logging an export back to the MLflow run that trained the model, and to its version in the registry."""
 
 from __future__ import annotations
 
@@ -6,20 +6,28 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from edge_agent.errors import MaskwatchError
 from export.report import VariantReport
 from export.source import Source, mlflow_client
+from train.runs.registry import Registry
 
 
 def log_back(source: Source, folder: Path, reports: list[VariantReport], say: Callable[[str], None]) -> None:
-    """Files, report and figures onto the run. A run that MLflow does not know is said, and nothing fails."""
-    import mlflow
+    """Files, report and figures onto the run; figures as tags of its versions in the registry.
+
+    A run that MLflow does not know, or a store that is not there, is said, and nothing fails.
+    """
     from mlflow.exceptions import MlflowException
 
-    client = mlflow_client()
+    try:
+        client = mlflow_client()
+    except MaskwatchError as error:
+        say(f"nothing was logged back: {error}")
+        return
     try:
         client.get_run(source.run_id)
     except MlflowException:
-        say(f"MLflow at {mlflow.get_tracking_uri()} has no run {source.run_id}; nothing was logged back")
+        say(f"MLflow at {client.tracking_uri} has no run {source.run_id}; nothing was logged back")
         return
     for name in ("export.md", "export.json", *(report.written for report in reports)):
         client.log_artifact(source.run_id, str(folder / name), "export")
@@ -27,6 +35,10 @@ def log_back(source: Source, folder: Path, reports: list[VariantReport], say: Ca
         for key, value in figures(report).items():
             client.log_metric(source.run_id, f"export.{report.variant}.{key}", value)
     say(f"logged back to the MLflow run {source.run_id}")
+    for found in client.search_model_versions(f"run_id = '{source.run_id}'"):
+        registry = Registry(client, found.name)
+        registry.record_export(registry.version(str(found.version)), {r.variant: figures(r) for r in reports})
+        say(f"tagged version {found.version} of {found.name} with the figures")
 
 
 def figures(report: VariantReport) -> dict[str, float]:

@@ -11,14 +11,14 @@ import pytest
 from edge_agent.errors import ModelError, NotFoundError, UsageError
 from export.__main__ import main
 from export.source import resolve
+from train.runs import tracking
 
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> mlflow.MlflowClient:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    mlflow.set_tracking_uri(uri)
-    return mlflow.MlflowClient()
+    return tracking.client(uri, must_exist=False)
 
 
 def logged_run(client: mlflow.MlflowClient, tmp_path: Path, artifacts: str) -> str:
@@ -56,6 +56,7 @@ def test_an_alias_of_the_registry_gives_the_run_behind_it(store: mlflow.MlflowCl
 
 
 def test_a_run_that_mlflow_does_not_know_is_named(store: mlflow.MlflowClient) -> None:
+    store.search_experiments()  # makes the store
     with pytest.raises(NotFoundError, match="0" * 32):
         resolve("0" * 32)
 
