@@ -9,6 +9,7 @@
 # Each release is an environment of its own; the switch is one rename, made only after the new agent has accepted the
 # configuration. Configuration and state are never overwritten.
 set -eu
+umask 022 # the service's account reads what root installs
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 action=install from=$here/.. extra=litert python=python3 root= purge=no pip_options=
@@ -31,6 +32,7 @@ unit=$root/etc/systemd/system/edge-agent.service
 
 say() { echo "install.sh: $*"; }
 fail() { echo "install.sh: $*" >&2; exit 1; }
+remove_half() { rm -rf "${program:?}/$release"; }
 with_systemd() { [ -z "$root" ] && [ -d /run/systemd/system ]; }
 
 [ -n "$root" ] || [ "$(id -u)" = 0 ] || fail "run it as root: sudo $0 $action"
@@ -53,10 +55,17 @@ restart() {
 install_release() {
     "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "$python is older than 3.11; give --python"
     [ -e "$from" ] || fail "there is no $from; give --from a wheel or a checkout"
+    # the unit has ProtectHome=yes: an interpreter of pyenv or conda in a home folder would be refused as 203/EXEC
+    home=$("$python" -c 'import os, sys; print(os.path.realpath(sys.base_prefix))')
+    case $home/ in
+        /root/* | /home/*) [ -n "$root" ] ||
+            fail "$python lies in $home, which the service cannot see; give --python /usr/bin/python3" ;;
+    esac
     release=releases/$(date -u +%Y%m%dT%H%M%S)-$$
     mkdir -p "$program/releases" "$config" "$state" "$(dirname "$unit")"
     install -d -m 0700 "$config/credentials"
-    trap 'rm -rf "$program/$release"' EXIT INT TERM
+    trap remove_half EXIT
+    trap 'exit 130' INT TERM
     agent_python=$program/$release/bin/python
     # The host's pip serves where there is one: a pip in each release would cost minutes on an SD card.
     if "$python" -m pip --python "$python" --version >/dev/null 2>&1; then

@@ -21,10 +21,17 @@ class Section(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where relative paths are looked up: systemd's credentials first for secrets, then the folder of the file."""
+    """Where relative paths are looked up. credentials: systemd's folder of secrets, where it has given us one."""
 
     folder: Path
     credentials: Path | None = None
+
+    def of_secret(self, name: Path) -> list[Path]:
+        """Where a secret may lie, the likeliest first."""
+        if self.credentials is not None:
+            # a folder given to LoadCredential=maskwatch:... puts that id before each name
+            return [self.credentials / name, self.credentials / f"maskwatch_{name}", self.folder / name]
+        return [self.folder / name, self.folder / "credentials" / name]  # where systemd takes them from
 
 
 def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
@@ -34,18 +41,21 @@ def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
 
 def _credential(path: Path, info: ValidationInfo) -> Path:
     places = info.context
-    if not isinstance(places, Places):
+    if not isinstance(places, Places) or path.is_absolute():
         return path
-    if places.credentials is not None and not path.is_absolute():
-        # a folder given to LoadCredential=maskwatch:... puts that id before each name
-        for found in (places.credentials / path, places.credentials / f"maskwatch_{path}"):
-            if found.is_file():
-                return found
-    return places.folder / path
+    return next(filter(_is_there, places.of_secret(path)), places.folder / path)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except PermissionError:
+        return True  # whoever reads it says that it may not
 
 
 FileName = Annotated[Path, AfterValidator(_beside_the_file)]
 """A file; a relative one is looked up beside the configuration file."""
 
 SecretFile = Annotated[Path, AfterValidator(_credential)]
-"""A file with a secret; a relative one is looked up in $CREDENTIALS_DIRECTORY, then beside the configuration."""
+"""A file with a secret; a relative one is looked up in $CREDENTIALS_DIRECTORY, then beside the configuration; without
+$CREDENTIALS_DIRECTORY in the folder `credentials` beside it as well."""

@@ -51,7 +51,9 @@ def read_secret(path: Path, what: str) -> str:
             raise ConfigError(f"{what}: {path} is over {LARGEST_SECRET_BYTES} bytes; give a file with the secret alone")
         secret = raw.decode("utf-8").strip("\r\n")
     except OSError as error:
-        raise ConfigError(f"{what}: cannot read {path}: {error.strerror}; make it readable for this account") from None
+        missing = isinstance(error, FileNotFoundError)
+        remedy = "write the secret into it" if missing else "make it readable for this account"
+        raise ConfigError(f"{what}: cannot read {path}: {error.strerror}; {remedy}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{what}: {path} is not UTF-8 text; give a file with the secret alone") from None
     if not secret:

@@ -1,12 +1,15 @@
 """install.sh on a folder of its own: install, upgrade, refuse, roll back, uninstall. The wheel is a small stand-in."""
 
 import os
+import signal
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+
+from broker_support import until
 
 SCRIPT = Path(__file__).parents[2] / "deploy" / "install.sh"
 STAND_IN = """
@@ -101,6 +104,18 @@ def test_wrong_use_is_one_line_and_changes_nothing(tmp_path, arguments, status, 
     assert done.returncode == status
     assert words in done.stderr
     assert not (tmp_path / "device").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_install_that_is_interrupted_leaves_no_half_release(tmp_path, number):
+    root = tmp_path / "device"
+    command = [SCRIPT, "--from", wheel(tmp_path, "1.0"), "--root", root, "--python", sys.executable]
+    with subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, start_new_session=True) as running:
+        assert until(lambda: list(root.glob("opt/maskwatch/releases/*/pyvenv.cfg")))
+        os.killpg(running.pid, number)
+        assert running.wait(60) != 0
+    assert list(root.glob("opt/maskwatch/releases/*")) == []
+    assert not (root / "opt/maskwatch/current").exists()
 
 
 def test_uninstalling_what_is_not_there_is_no_error(tmp_path):

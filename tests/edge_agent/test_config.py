@@ -1,5 +1,6 @@
 """The configuration: what is read, what is refused, and in which words."""
 
+import os
 import tomllib
 from pathlib import Path
 
@@ -125,6 +126,32 @@ def test_secrets_are_found_among_credentials_first_then_beside_the_file(tmp_path
     assert config.camera[0].credentials_file == credentials / "maskwatch_camera"
     assert config.http.token_file == tmp_path / "token"
     assert read_secret(config.mqtt.password_file, "mqtt.password_file") == "from systemd"
+
+
+def test_without_systemd_secrets_are_found_where_systemd_would_take_them_from(tmp_path):
+    (tmp_path / "credentials").mkdir()
+    (tmp_path / "credentials" / "mqtt-password").write_text("secret\n")
+    text = '[mqtt]\nhost = "b"\nusername = "u"\npassword_file = "mqtt-password"\n'
+    assert load(write(tmp_path, text), {}).mqtt.password_file == tmp_path / "credentials" / "mqtt-password"
+    (tmp_path / "given").mkdir()
+    given = load(write(tmp_path, text), {"CREDENTIALS_DIRECTORY": str(tmp_path / "given")})
+    assert given.mqtt.password_file == tmp_path / "mqtt-password", "the service sees what systemd gives it, and no more"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="becoming another account needs root")
+def test_a_folder_of_credentials_that_may_not_be_read_is_said(tmp_path):
+    (tmp_path / "credentials").mkdir(mode=0o700)
+    (tmp_path / "credentials" / "mqtt-password").write_text("secret\n")
+    path = write(tmp_path, '[mqtt]\nhost = "b"\nusername = "u"\npassword_file = "mqtt-password"\n')
+    tmp_path.chmod(0o755)
+    for parent in tmp_path.parents[:2]:
+        parent.chmod(0o755)  # pytest's own folders are closed to others
+    os.seteuid(65534)
+    try:
+        with pytest.raises(ConfigError, match="Permission denied; make it readable for this account"):
+            read_secret(load(path, {}).mqtt.password_file, "mqtt.password_file")
+    finally:
+        os.seteuid(0)
 
 
 @pytest.mark.parametrize(
