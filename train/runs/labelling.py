@@ -16,7 +16,7 @@ from edge_agent.errors import ConfigError, NotFoundError, UsageError
 from edge_agent.records import Box
 from train.files import atomic_path, write_json
 from train.runs.picking import Picked
-from train.runs.snapshots import name_of
+from train.runs.snapshots import NOT_AS_EXPECTED, finite_box, name_of
 
 COCO, STUDIO, SHEET = "coco.json", "label-studio.json", "picked.csv"
 
@@ -108,7 +108,7 @@ def read_back(path: Path, images: Path, labels: Sequence[str]) -> dict[str, Any]
     try:
         book = json.loads(path.read_text("utf-8"))
         boxes = _from_studio(book) if isinstance(book, list) else _from_coco(book)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except (OSError, *NOT_AS_EXPECTED) as error:
         raise ConfigError(f"{path} is neither Label Studio's JSON nor COCO: {error!r}") from error
     if not boxes:
         raise ConfigError(f"{path} has no labelled face; is it the export of a finished project?")
@@ -126,6 +126,14 @@ def _book(boxes: Sequence[tuple[str, str, Box]], images: Path, labels: Sequence[
     names = list(dict.fromkeys(name for name, _, _ in boxes))
     numbers = {name: at for at, name in enumerate(names, 1)}
     sizes = {name: picture_size(images / name) for name in names}
+    for name, _, box in boxes:
+        wide, high = sizes[name]
+        # A tool's percentages and rounding may pass an edge by a pixel.
+        if box.x < -1 or box.y < -1 or box.x + box.w > wide + 1 or box.y + box.h > high + 1:
+            place = ", ".join(f"{v:.0f}" for v in (box.x, box.y, box.w, box.h))
+            raise ConfigError(
+                f"{name}: the box {place} is not inside its {wide}x{high} pixels; is it the picture that was labelled?"
+            )
     return {
         "images": [{"id": numbers[n], "file_name": n, "width": sizes[n][0], "height": sizes[n][1]} for n in names],
         "annotations": [
@@ -156,7 +164,7 @@ def _from_studio(tasks: list[dict[str, Any]]) -> list[tuple[str, str, Box]]:
             if value.get("rotation"):
                 raise ConfigError(f"{name}: a rectangle is rotated; faces have upright boxes, draw it again")
             wide, high = region["original_width"] / 100, region["original_height"] / 100
-            box = Box(value["x"] * wide, value["y"] * high, value["width"] * wide, value["height"] * high)
+            box = finite_box((value["x"] * wide, value["y"] * high, value["width"] * wide, value["height"] * high))
             out.append((name, str(value["rectanglelabels"][0]), box))
     return out
 
@@ -164,7 +172,7 @@ def _from_studio(tasks: list[dict[str, Any]]) -> list[tuple[str, str, Box]]:
 def _from_coco(book: dict[str, Any]) -> list[tuple[str, str, Box]]:
     files = {item["id"]: Path(item["file_name"]).name for item in book["images"]}
     names = {item["id"]: str(item["name"]) for item in book["categories"]}
-    return [(files[a["image_id"]], names[a["category_id"]], Box(*map(float, a["bbox"]))) for a in book["annotations"]]
+    return [(files[a["image_id"]], names[a["category_id"]], finite_box(a["bbox"])) for a in book["annotations"]]
 
 
 def _file_name(url: str) -> str:

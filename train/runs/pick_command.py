@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 LABELS = "with_mask,without_mask,mask_weared_incorrect"
 SET = """# Paste into a dataset file, or train on it alone.
 [[set]]
-name = "{name}"
+name = {name}
 format = "coco"
-images = "{images}"
-annotations = "{annotations}"
+images = {images}
+annotations = {annotations}
 split = "hash"
 classes = {{ {classes} }}
 """
@@ -61,7 +62,7 @@ def _pick(args: argparse.Namespace, labels: list[str]) -> int:
     from edge_agent.errors import NotFoundError
     from train.runs import labelling, picking, snapshots
 
-    found = snapshots.read(args.folders)
+    found = snapshots.read(args.folders, labels)
     known = snapshots.known_fingerprints(args.known)
     rule = picking.Rule(args.count, args.margin, wanted=args.wanted)
     picked = picking.pick(found.snapshots, rule, known)
@@ -92,9 +93,13 @@ def _back(args: argparse.Namespace, labels: list[str]) -> int:
         raise UsageError(f"{target} is there already; give another --out")
     book = labelling.read_back(args.labelled, args.images, labels)
     write_json(target, book)
-    classes = ", ".join(f'{label} = "{label}"' for label in labels)
-    images, annotations = args.images.resolve(), target.resolve()
-    text = SET.format(name=args.out.name, images=images, annotations=annotations, classes=classes)
+    # JSON's strings are TOML's basic strings.
+    name, images, annotations = (
+        json.dumps(str(word), ensure_ascii=False)
+        for word in (target.resolve().parent.name, args.images.resolve(), target.resolve())
+    )
+    classes = ", ".join(f"{word} = {word}" for word in map(json.dumps, labels))
+    text = SET.format(name=name, images=images, annotations=annotations, classes=classes)
     (args.out / "set.toml").write_text(text, "utf-8")
     print(f"{len(book['annotations'])} faces in {len(book['images'])} pictures: {target}\n{text}", end="")
     return 0

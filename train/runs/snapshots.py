@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from edge_agent.privacy import CROP_MARGIN
 from edge_agent.records import CANNOT_TELL, Box
 
 HASH_SIDE = 8
+# What a file that was not written by us makes of reading it.
+NOT_AS_EXPECTED = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +65,15 @@ class Found:
     left_out: dict[str, int]
 
 
-def read(folders: Sequence[Path]) -> Found:
-    """Every picture below the folders that has its JSON beside it."""
+def read(folders: Sequence[Path], labels: Sequence[str]) -> Found:
+    """Every picture below the folders that has its JSON beside it and was judged by these labels."""
     found: list[Snapshot] = []
     reasons: Counter[str] = Counter()
     for folder in folders:
         if not folder.is_dir():
             raise NotFoundError(f"no folder {folder}; give a device's snapshots folder, or a copy of it")
         for path in sorted(folder.rglob("*.jpg")):
-            one = _read_one(path)
+            one = _read_one(path, labels)
             if isinstance(one, Snapshot):
                 found.append(one)
             else:
@@ -81,7 +84,7 @@ def read(folders: Sequence[Path]) -> Found:
     return Found(tuple(found), dict(reasons))
 
 
-def _read_one(path: Path) -> Snapshot | str:
+def _read_one(path: Path, labels: Sequence[str]) -> Snapshot | str:
     """A snapshot, or the reason why it is none."""
     words = path.with_suffix(".json")
     if not words.is_file():
@@ -91,23 +94,31 @@ def _read_one(path: Path) -> Snapshot | str:
         if about.get("pictures") == "blurred":
             return "with blurred faces"
         probabilities = {str(k): float(v) for k, v in about["probabilities"].items()}
-        given = Box(*(float(v) for v in about["box"]))
+        given = finite_box(about["box"])
         label, camera, visit = str(about["label"]), str(about.get("camera", "")), str(about.get("visit", path.stem))
-    except (ValueError, KeyError, TypeError, AttributeError):
+        at = str(about.get("at", ""))
+    except (OSError, *NOT_AS_EXPECTED):
         return "with JSON that says no box and probabilities"
+    if not probabilities or not all(0 <= p <= 1 for p in probabilities.values()):
+        return "with JSON that says no box and probabilities"
+    if not set(probabilities) <= set(labels):
+        return "with other labels than --labels"
     bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if bgr is None:
         return "that cannot be decoded"
     rows, columns = bgr.shape[:2]
-    box = (
-        in_crop(given).clipped(columns, rows)
-        if about.get("pictures", "crop") == "crop"
-        else given.clipped(columns, rows)
-    )
+    box = (in_crop(given) if about.get("pictures", "crop") == "crop" else given).clipped(columns, rows)
     if box.shorter_side < 1:
         return "with a box outside the picture"
-    at = str(about.get("at", ""))
     return Snapshot(path, box, columns, rows, label, probabilities, camera, visit, at, _face_mark(bgr, box))
+
+
+def finite_box(numbers: Sequence[Any]) -> Box:
+    """Left, top, width, height as a box; ValueError where they are no finite numbers, or nothing is inside."""
+    box = Box(*(float(v) for v in numbers))
+    if not all(map(math.isfinite, (box.x, box.y, box.w, box.h))) or box.shorter_side <= 0:
+        raise ValueError(f"{list(numbers)} is no box; give left, top, width and height in pixels")
+    return box
 
 
 def in_crop(box: Box) -> Box:
@@ -126,7 +137,8 @@ def fingerprint(bgr: Any) -> int:
 def name_of(snapshot: Snapshot) -> str:
     """A name that stays the same however often it is picked, and says nothing of the device's folders."""
     digest = hashlib.sha256(snapshot.path.read_bytes()).hexdigest()[:12]
-    return f"{snapshot.at[:10] or 'undated'}-{digest}.jpg"
+    day = snapshot.at[:10]
+    return f"{day if re.fullmatch(r'[0-9]{4}-[0-9]{2}-[0-9]{2}', day) else 'undated'}-{digest}.jpg"
 
 
 def known_fingerprints(folders: Sequence[Path]) -> list[int]:
@@ -135,15 +147,19 @@ def known_fingerprints(folders: Sequence[Path]) -> list[int]:
     for folder in folders:
         try:
             book = json.loads((folder / "coco.json").read_text("utf-8"))
-        except (OSError, ValueError) as error:
+            names = {item["id"]: Path(item["file_name"]).name for item in book["images"]}
+            known = [(folder / "images" / names[a["image_id"]], finite_box(a["bbox"])) for a in book["annotations"]]
+        except (OSError, *NOT_AS_EXPECTED) as error:
             raise NotFoundError(
-                f"{folder} holds no coco.json; --known takes folders that `pick` wrote before"
+                f"{folder} holds no coco.json of `pick` ({error!r}); --known takes folders that it wrote before"
             ) from error
-        names = {item["id"]: item["file_name"] for item in book["images"]}
-        for item in book["annotations"]:
-            bgr = cv2.imread(str(folder / "images" / names[item["image_id"]]), cv2.IMREAD_COLOR)
-            if bgr is not None:
-                out.append(_face_mark(bgr, Box(*(float(v) for v in item["bbox"]))))
+        for path, box in known:
+            bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
+            if bgr is None:
+                raise NotFoundError(f"no picture {path}; --known takes whole folders that `pick` wrote before")
+            inside = box.clipped(bgr.shape[1], bgr.shape[0])
+            if inside.shorter_side >= 1:
+                out.append(_face_mark(bgr, inside))
     return out
 
 

@@ -53,7 +53,7 @@ def device(tmp_path: Path) -> Path:
 
 
 def test_uncertain_faces_are_picked_once_the_least_certain_first(device: Path) -> None:
-    found = snapshots.read([device])
+    found = snapshots.read([device], LABELS)
     picked = picking.pick(found.snapshots, picking.Rule())
     assert [item.snapshot.visit for item in picked] == ["unsure", "close"]
 
@@ -61,7 +61,7 @@ def test_uncertain_faces_are_picked_once_the_least_certain_first(device: Path) -
 def test_a_wanted_label_comes_before_an_equally_uncertain_one(tmp_path: Path) -> None:
     save(tmp_path, "bare", face(1), (0.2, 0.7, 0.1))
     save(tmp_path, "badly", face(2), (0.2, 0.1, 0.7))
-    found = snapshots.read([tmp_path]).snapshots
+    found = snapshots.read([tmp_path], LABELS).snapshots
     picked = picking.pick(found, picking.Rule(margin=0.9, wanted="mask_weared_incorrect"))
     assert [item.snapshot.visit for item in picked] == ["badly", "bare"]
 
@@ -70,7 +70,7 @@ def test_a_busy_camera_does_not_crowd_out_another(tmp_path: Path) -> None:
     for i in range(8):
         save(tmp_path, f"busy{i}", face(i), (0.34, 0.33, 0.33))
     save(tmp_path, "quiet", face(50), (0.45, 0.3, 0.25), camera="yard")
-    picked = picking.pick(snapshots.read([tmp_path]).snapshots, picking.Rule(count=3))
+    picked = picking.pick(snapshots.read([tmp_path], LABELS).snapshots, picking.Rule(count=3))
     assert "yard" in {item.snapshot.camera for item in picked}
 
 
@@ -95,11 +95,47 @@ def test_the_box_lies_where_privacy_cut_the_crop() -> None:
 def test_what_cannot_be_used_is_counted_with_its_reason(device: Path) -> None:
     save(device, "hidden", face(7), (0.4, 0.3, 0.3), pictures="blurred")
     (device / "2026-03-01" / "half.jpg").write_bytes(b"no picture")
-    (device / "2026-03-01" / "half.json").write_text('{"probabilities": {"a": 1}, "box": [0, 0, 9, 9], "label": "a"}')
+    (device / "2026-03-01" / "half.json").write_text(
+        '{"probabilities": {"with_mask": 1}, "box": [0, 0, 9, 9], "label": "with_mask"}'
+    )
     (device / "2026-03-01" / "lonely.jpg").write_bytes(b"no picture")
-    found = snapshots.read([device])
+    found = snapshots.read([device], LABELS)
     assert found.left_out == {"with blurred faces": 1, "that cannot be decoded": 1, "without JSON": 1}
     assert len(found.snapshots) == 4
+
+
+@pytest.mark.parametrize(
+    ("about", "reason"),
+    [
+        ({"box": [float("nan"), 0, 9, 9]}, "with JSON that says no box and probabilities"),
+        ({"box": [float("inf"), 0, 9, 9]}, "with JSON that says no box and probabilities"),
+        ({"box": [0, 0, -9, 9]}, "with JSON that says no box and probabilities"),
+        ({"box": [1e300, 0, 9, 9], "pictures": "full"}, "with a box outside the picture"),
+        ({"probabilities": {}}, "with JSON that says no box and probabilities"),
+        ({"probabilities": {"with_mask": float("nan")}}, "with JSON that says no box and probabilities"),
+        ({"probabilities": {"with_mask": 7}}, "with JSON that says no box and probabilities"),
+        ({"probabilities": {"hat": 0.5, "no_hat": 0.5}}, "with other labels than --labels"),
+    ],
+)
+def test_a_hostile_json_is_left_out_and_the_others_go_on(device: Path, about: dict[str, object], reason: str) -> None:
+    words = save(device, "hostile", face(7), (0.4, 0.3, 0.3)).with_suffix(".json")
+    words.write_text(json.dumps(json.loads(words.read_text()) | about))
+    found = snapshots.read([device], LABELS)
+    assert found.left_out == {reason: 1}
+    assert len(found.snapshots) == 4
+
+
+def test_a_json_without_end_is_left_out(device: Path) -> None:
+    save(device, "deep", face(7), (0.4, 0.3, 0.3)).with_suffix(".json").write_text("[" * 200_000)
+    assert sum(snapshots.read([device], LABELS).left_out.values()) == 1
+
+
+def test_a_date_that_is_a_path_leads_nowhere(tmp_path: Path) -> None:
+    save(tmp_path / "device", "a", face(7), (0.4, 0.3, 0.3), at="../../out/")
+    out = tmp_path / "deep" / "picked"
+    assert main(["pick", str(tmp_path / "device"), "--out", str(out)]) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"device", "deep"}
+    assert [path.name[:8] for path in (out / "images").iterdir()] == ["undated-"]
 
 
 def test_picked_snapshots_go_out_and_their_labels_come_back(device: Path, tmp_path: Path) -> None:
@@ -127,10 +163,11 @@ def test_the_set_that_came_back_is_one_a_dataset_file_can_name(device: Path, tmp
 
     from train.data.dataset import SetConfig
 
-    out, back = tmp_path / "picked", tmp_path / "back"
+    out, back = tmp_path / "picked", tmp_path / 'the "odd" set'
     main(["pick", str(device), "--out", str(out)])
     main(["pick", "--labelled", str(out / labelling.COCO), "--images", str(out / "images"), "--out", str(back)])
     part = SetConfig.model_validate(tomllib.loads((back / "set.toml").read_text())["set"][0])
+    assert part.name == 'the "odd" set'
     assert Path(part.annotations).is_file()
     assert set(part.classes) == set(LABELS)
 
@@ -189,13 +226,21 @@ ONE_FACE = {
         ("[]", "no labelled face"),
         (studio(), "label 'hat'"),
         (studio(rotation=30), "rotated"),
-        (json.dumps(ONE_FACE), "no picture"),
+        (studio(x="here"), "neither"),
+        (studio(x=float("nan")), "neither"),
+        (studio(width=-9), "neither"),
+        ("[" * 200_000, "neither"),
+        (json.dumps(ONE_FACE).replace("a.jpg", "b.jpg"), "no picture"),
+        (json.dumps(ONE_FACE).replace("a.jpg", ".."), "no picture"),
+        (json.dumps(ONE_FACE).replace("5, 5", "500, 5"), "not inside its 9x9 pixels"),
+        (json.dumps(ONE_FACE).replace("5, 5", "NaN, 5"), "neither"),
     ],
 )
 def test_an_export_that_cannot_be_true_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], export: str, says: str
 ) -> None:
     path = tmp_path / "export.json"
+    cv2.imwrite(str(tmp_path / "a.jpg"), face(1, 9))
     path.write_text(export)
     assert main(["pick", "--labelled", str(path), "--images", str(tmp_path), "--out", str(tmp_path / "back")]) != 0
     assert says in capsys.readouterr().err
