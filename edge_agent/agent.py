@@ -69,7 +69,7 @@ class Agent:
         self._housekeeping_due_s = self._started_s
         self._ended_visits: Counter[str] = Counter()
         self._compliance = Compliance()
-        self._saved = self._frames = self._faces = 0
+        self._frames = self._faces = 0
 
     def stop(self) -> None:
         """Ask the loop to end after the frame in hand. Safe in a signal handler."""
@@ -200,13 +200,17 @@ class Agent:
         threshold = self.parts.predictor.threshold
         sent = self.parts.reporter.stats(LoopFigures(**self.figures()), paused=paused, threshold=threshold)
         self.parts.web.note_stats(sent)
-        self._note_saved()
+        self._note_totals()
 
-    def _note_saved(self) -> None:
-        saved = self.parts.recorder.saved
-        self.parts.metrics.saved.labels("all").inc(max(0, saved - self._saved))
-        self.parts.metrics.storage_bytes.set(self.parts.recorder.bytes)
-        self._saved = saved
+    def _note_totals(self) -> None:
+        """Bring the metrics up to what cameras and recorder count by themselves."""
+        metrics, recorder = self.parts.metrics, self.parts.recorder
+        metrics.bring_up(metrics.saved, recorder.saved)
+        metrics.bring_up(metrics.not_saved, recorder.failed, "disk")
+        metrics.bring_up(metrics.not_saved, recorder.dropped, "rate")
+        metrics.storage_bytes.set(recorder.bytes)
+        for lane in self.parts.lanes.values():
+            metrics.bring_up(metrics.frames, lane.source.figures.dropped, lane.name, "dropped")
 
     def take_lanes(self, lanes: dict[str, Lane]) -> None:
         """Watch the cameras of a reloaded configuration: those that run go on, new ones start."""

@@ -44,8 +44,10 @@ class HealthReport:
     @property
     def words(self) -> str:
         """One line, for systemd's STATUS."""
-        cameras = ", ".join(f"{name} {status}" for name, status in sorted(self.cameras.items())) or "no camera yet"
-        return f"{self.state}: {'; '.join(self.reasons) or cameras}"
+        if not self.ready:
+            return "; ".join(["starting: no frame yet", *self.reasons])
+        cameras = ", ".join(f"{name} {status}" for name, status in sorted(self.cameras.items()))
+        return f"{self.state}: {'; '.join(self.reasons) or cameras or 'frames come'}"
 
 
 class Health:

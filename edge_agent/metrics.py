@@ -1,13 +1,16 @@
 """Prometheus metrics, in a registry of their own, base units, names that begin with maskwatch_.
 
 metrics = Metrics()
-metrics.frames.labels("hall", "processed").inc()      # outcomes: processed | still | dropped | failed | paused
+metrics.frames.labels("hall", "processed").inc()      # outcomes: processed | still | paused | dropped
 metrics.stage("detect", 0.0042)                       # fits Stopwatch(on_sample=metrics.stage)
 metrics.text()                                        # what GET /metrics answers, metrics.CONTENT_TYPE
 """
 
 from __future__ import annotations
 
+import math
+import threading
+from collections import Counter as Counts
 from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, generate_latest
@@ -51,14 +54,16 @@ class Metrics:
         self.dropped = Counter("maskwatch_events_dropped", "Events lost, by reason", ["reason"], registry=own)
         self.spool_events = Gauge("maskwatch_spool_events", "Events that wait for the broker", registry=own)
         self.spool_bytes = Gauge("maskwatch_spool_bytes", "Their size", registry=own)
-        self.saved = Counter("maskwatch_pictures_saved", "Pictures saved", ["camera"], registry=own)
+        self.saved = Counter("maskwatch_pictures_saved", "Pictures saved", registry=own)
         self.not_saved = Counter(
             "maskwatch_pictures_not_saved", "Pictures not saved, by reason", ["reason"], registry=own
         )
         self.storage_bytes = Gauge("maskwatch_storage_bytes", "Bytes used by saved pictures", registry=own)
         self.disk_free_bytes = Gauge("maskwatch_disk_free_bytes", "Free space of the state directory", registry=own)
         self.temperature = Gauge("maskwatch_temperature_celsius", "Hottest thermal zone", registry=own)
-        self._dropped_so_far: dict[str, int] = {}
+        self.temperature.set(math.nan)  # a machine without a sensor is not at 0 degrees
+        self._bringing = threading.Lock()
+        self._brought: Counts[tuple[Counter, tuple[str, ...]]] = Counts()
 
     def stage(self, name: str, seconds: float) -> None:
         """One sample of a stage's duration."""
@@ -69,13 +74,19 @@ class Metrics:
         for word in STATUSES:
             self.camera_up.labels(camera, word).set(word == status)
 
-    def dropped_totals(self, totals: dict[str, int]) -> None:
-        """Bring the counter up to totals that are counted elsewhere."""
-        for reason, total in totals.items():
-            grown = total - self._dropped_so_far.get(reason, 0)
-            if grown > 0:
-                self.dropped.labels(reason).inc(grown)
-                self._dropped_so_far[reason] = total
+    def bring_up(self, counter: Counter, total: int, *labels: str) -> None:
+        """Bring a counter up to a total that is counted elsewhere; never down."""
+        child = counter.labels(*labels) if labels else counter
+        with self._bringing:  # two who read at once must not both add
+            child.inc(max(0, total - self._brought[counter, labels]))
+            self._brought[counter, labels] = max(total, self._brought[counter, labels])
+
+    def forget_camera(self, camera: str) -> None:
+        """A camera that is gone has no people, status or last frame; its counters stay."""
+        for gauge in (self.people, self.camera_up, self.last_frame):
+            for sample in next(iter(gauge.collect())).samples:
+                if sample.labels["camera"] == camera:
+                    gauge.remove(*sample.labels.values())
 
     def text(self) -> bytes:
         """The exposition of all metrics."""

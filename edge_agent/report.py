@@ -49,7 +49,7 @@ from edge_agent.metrics import Metrics
 from edge_agent.mqtt_client import Inbound
 from edge_agent.outlet import Outlet
 from edge_agent.records import Event
-from edge_agent.spool import Spool
+from edge_agent.spool import DROP_REASONS, Spool
 
 log = logging.getLogger(__name__)
 
@@ -207,6 +207,7 @@ class Reporter:
         """A new configuration or model is in use: tell it, remove what is gone. [mqtt] needs a restart."""
         for camera in {camera.name for camera in self._config.camera} - {camera.name for camera in config.camera}:
             self._health.forget_camera(camera)
+            self._metrics.forget_camera(camera)
             self._people.pop(camera, None)
         self._config, self._info, self._reload_error = config, info, None
         self._health.declare("reload", None)
@@ -304,7 +305,8 @@ class Reporter:
         metrics, spool = self._metrics, self._spool_figures()
         metrics.spool_events.set(spool.events)
         metrics.spool_bytes.set(spool.bytes)
-        metrics.dropped_totals(spool.dropped)
+        for reason in {*DROP_REASONS, *spool.dropped}:
+            metrics.bring_up(metrics.dropped, spool.dropped.get(reason, 0), reason)
         metrics.mqtt_connected.set(self._outlet is not None and self._outlet.is_up)
         metrics.healthy.set({"ok": 1, "degraded": 0.5, "failing": 0}[self._health.report().state])
         degrees = self._host.temperature_celsius()

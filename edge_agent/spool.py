@@ -31,6 +31,7 @@ from edge_agent.spool_file import SpoolFile, SpoolFileError, SpoolRow
 
 log = logging.getLogger(__name__)
 
+DROP_REASONS = ("full", "age", "disk", "corrupt", "refused")
 MEMORY_EVENTS = 5_000  # while the disk takes nothing
 MEMORY_BYTES = 8_000_000
 REOPEN_EVERY_S = 10.0

@@ -1,7 +1,7 @@
 """What systemd is told: READY, STATUS, WATCHDOG, RELOADING, STOPPING. Without $NOTIFY_SOCKET nothing happens.
 
     systemd = Systemd(health)
-    systemd.beat()        # once a turn of the loop; sends at most every third of WatchdogSec, or when the words change
+    systemd.beat()        # a few times a second: WATCHDOG every third of its time, STATUS when the words change
     systemd.stopping()
 
 READY=1 goes out after the first processed frame, or once a degraded state is declared. WATCHDOG=1 only while frames
@@ -18,7 +18,6 @@ import sdnotify
 
 from edge_agent.health import Health
 
-STATUS_EVERY_S = 10.0
 LONGEST_STATUS = 240
 
 
@@ -36,25 +35,22 @@ class Systemd:
         self._health, self._clock = health, clock
         self._watchdog_s = _watchdog_s(env)
         self._send = send or (sdnotify.SystemdNotifier().notify if env.get("NOTIFY_SOCKET") else None)
-        self._every_s = min(STATUS_EVERY_S, self._watchdog_s / 3) if self._watchdog_s else STATUS_EVERY_S
-        self._next_s = float("-inf")
+        self._watchdog_due_s = float("-inf")
         self._ready = False
         self._words = ""
 
     def beat(self) -> None:
         """Say what is due."""
-        now = self._clock()
-        if self._send is None or (now < self._next_s and self._ready):
+        if self._send is None:
             return
-        report = self._health.report()
+        report, now = self._health.report(), self._clock()
         if report.ready and not self._ready:
             self._ready = True
             self._send("READY=1")
-        if now < self._next_s:
-            return
-        self._next_s = now + self._every_s
-        if self._watchdog_s and self._health.alive():
-            self._send("WATCHDOG=1")
+        if self._watchdog_s and now >= self._watchdog_due_s:
+            self._watchdog_due_s = now + self._watchdog_s / 3
+            if self._health.alive():
+                self._send("WATCHDOG=1")
         self._status(report.words)
 
     def reloading(self, now: bool) -> None:

@@ -1,5 +1,7 @@
 """Metrics: what Prometheus reads, checked with its own parser."""
 
+import math
+
 from prometheus_client.parser import text_string_to_metric_families
 
 from edge_agent.metrics import STATUSES, Metrics
@@ -44,9 +46,28 @@ def test_a_camera_has_exactly_one_status():
 
 def test_drops_that_are_counted_elsewhere_are_brought_up_and_never_down():
     metrics = Metrics()
-    for total in (2, 2, 5):
-        metrics.dropped_totals({"full": total})
+    for total in (2, 2, 5, 3):
+        metrics.bring_up(metrics.dropped, total, "full")
+        metrics.bring_up(metrics.saved, total)
     assert samples(metrics)["maskwatch_events_dropped_total", (("reason", "full"),)] == 5
+    assert samples(metrics)["maskwatch_pictures_saved_total", ()] == 5
+
+
+def test_a_camera_that_is_gone_leaves_no_people_status_or_last_frame_behind():
+    metrics = Metrics()
+    for camera in ("back", "hall"):
+        metrics.people.labels(camera, "with_mask").set(2)
+        metrics.camera_status(camera, "online")
+        metrics.last_frame.labels(camera).set(1.7e9)
+        metrics.frames.labels(camera, "processed").inc()
+    metrics.forget_camera("back")
+    left = {name for name, labels in samples(metrics) if ("camera", "back") in labels}
+    assert {name.removesuffix("_created").removesuffix("_total") for name in left} == {"maskwatch_frames"}
+    assert samples(metrics)["maskwatch_people", (("camera", "hall"), ("label", "with_mask"))] == 2
+
+
+def test_a_machine_without_a_sensor_is_not_at_0_degrees():
+    assert math.isnan(samples(Metrics())["maskwatch_temperature_celsius", ()])
 
 
 def test_two_agents_in_one_process_do_not_share_a_registry():

@@ -161,3 +161,4 @@ def test_a_reload_takes_cameras_away_and_brings_new_ones(agent: Agent, tmp_path:
     assert "restart for changes in mqtt" in said
     assert list(agent.parts.lanes) == ["hall", "door"]
     assert agent.run()["people"]["with_mask"] == 2
+    assert 'camera="yard"' not in agent.parts.metrics.text().decode()

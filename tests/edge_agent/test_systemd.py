@@ -26,6 +26,7 @@ def test_ready_goes_out_after_the_first_frame_and_once():
     systemd, health, clock, said = watched()
     health.tick()
     systemd.beat()
+    assert said[-1] == "STATUS=starting: no frame yet"
     assert "READY=1" not in said
     health.frame("hall")
     for _ in range(5):
@@ -33,7 +34,7 @@ def test_ready_goes_out_after_the_first_frame_and_once():
         health.frame("hall")
         systemd.beat()
     assert said.count("READY=1") == 1
-    assert "STATUS=ok: no camera yet" in said
+    assert "STATUS=ok: frames come" in said
 
 
 def test_ready_goes_out_where_a_degraded_state_is_declared():
@@ -52,6 +53,21 @@ def test_the_watchdog_is_fed_while_frames_progress_and_three_times_within_its_ti
         health.frame("hall")
         systemd.beat()
     assert 5 <= said.count("WATCHDOG=1") <= 7
+
+
+def test_a_change_is_said_at_once_and_the_same_words_once():
+    systemd, health, clock, said = watched()
+    health.frame("hall")
+    for reason in (None, "reload refused: mqtt.port is 0", "reload refused: mqtt.port is 0", None):
+        health.declare("reload", reason)
+        clock.now_s += 0.5
+        systemd.beat()
+    words = [word for word in said if word.startswith("STATUS=")]
+    assert words == [
+        "STATUS=ok: frames come",
+        "STATUS=degraded: reload refused: mqtt.port is 0",
+        "STATUS=ok: frames come",
+    ]
 
 
 def test_the_watchdog_is_not_fed_when_frames_stop_without_a_word():
@@ -101,4 +117,4 @@ def test_the_words_arrive_on_the_socket_that_systemd_gives(tmp_path, monkeypatch
         systemd.beat()
         systemd.stopping("told to\nstop")
         heard = [listener.recv(500).decode() for _ in range(4)]
-    assert heard == ["READY=1", "WATCHDOG=1", "STATUS=ok: no camera yet", "STOPPING=1\nSTATUS=told to stop"]
+    assert heard == ["READY=1", "WATCHDOG=1", "STATUS=ok: frames come", "STOPPING=1\nSTATUS=told to stop"]
