@@ -42,7 +42,8 @@ def running_agent(
     read_config: reads the configuration again for a reload; None: a reload uses `config` again.
     Raises MaskwatchError for what cannot be opened; whatever was opened before is closed again.
     """
-    logs.setup(config.log, json_lines=log_json, secrets=_secrets(config))
+    logs.setup(config.log, json_lines=log_json)
+    _read_secrets(config)
     with contextlib.ExitStack() as opened:
         _make_folder(state_dir)
         parts = _open_parts(config, state_dir, events_file, opened)
@@ -105,8 +106,10 @@ def _make_folder(state_dir: Path) -> None:
         log.error("the state directory %s cannot be written: nothing will be saved", state_dir)
 
 
-def _secrets(config: Config) -> list[str]:
-    """Every secret that is read, so that no log line can hold one."""
+def _read_secrets(config: Config) -> None:
+    """One that cannot be read is said now, with the status of a bad configuration, not when it is first needed."""
     files = [(config.mqtt.password_file, "mqtt.password_file"), (config.http.token_file, "http.token_file")]
     files += [(camera.credentials_file, "camera.credentials_file") for camera in config.camera]
-    return [read_secret(path, key) for path, key in files if path is not None]
+    for path, key in files:
+        if path is not None:
+            read_secret(path, key)

@@ -15,6 +15,7 @@ from pathlib import Path
 from edge_agent.config import Config, load, read_secret
 from edge_agent.config.show import effective, to_toml
 from edge_agent.errors import ConfigError, NotFoundError
+from edge_agent.redact import redact_addresses
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,8 +59,8 @@ def remarks(config: Config) -> Iterator[str]:
     elif not config.mqtt.tls.enabled and config.mqtt.username is not None:
         yield "mqtt.tls.enabled is false: the password crosses the network in the clear"
     for camera in config.camera:
-        if "@" in camera.source.partition("://")[2].partition("/")[0]:
-            yield f"camera {camera.name}: an account in the address is a secret in this file; use credentials_file"
+        if redact_addresses(camera.source) != camera.source:
+            yield f"camera {camera.name}: the address holds a secret that others may read; use credentials_file"
 
 
 def _look_into_secrets(config: Config) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-from edge_agent.camera import Source, open_source, redacted
+from edge_agent.camera import Source, open_source
 from edge_agent.clock import Clock, SystemClock
 from edge_agent.config import CameraConfig, Config
 from edge_agent.decide import Decider
@@ -13,6 +13,7 @@ from edge_agent.liveness import Liveness
 from edge_agent.motion import MotionGate
 from edge_agent.predictor import FaceMaskPredictor
 from edge_agent.records import CANNOT_TELL, Box, Event, Frame, Reading, Verdict
+from edge_agent.redact import redact_addresses
 from edge_agent.track import Tracker
 from edge_agent.web.state import CameraView, TrackView
 
@@ -42,7 +43,7 @@ class Lane:
         clock = clock or SystemClock()
         self.name = camera.name
         self.camera = camera
-        self.address = redacted(camera.source)
+        self.address = redact_addresses(camera.source)
         self.source: Source = open_source(camera, clock)
         self.frames = 0
         self.last_at_s = 0.0

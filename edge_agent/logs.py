@@ -1,9 +1,8 @@
 """Logging to stderr: journal levels under systemd, `--log-json`, repeats held back, secrets never.
 
-    logs.setup(config.log, json_lines=args.log_json, secrets=[password])
+    logs.setup(config.log, json_lines=args.log_json)
 
-A warning that repeats within `repeat_every_s` is held back and counted. `hide(secret)` may be called later, when
-another secret is read. Accounts in addresses (rtsp://user:password@host) are always hidden, also in tracebacks.
+A warning that repeats within `repeat_every_s` is held back and counted. What `redact` hides is hidden in tracebacks too.
 """
 
 from __future__ import annotations
@@ -14,53 +13,31 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TextIO
-from urllib.parse import quote
 
 from edge_agent.config import LogConfig
+from edge_agent.redact import redact
 
-_URL_ACCOUNT = re.compile(r"(?<=://)[^/?#\s\"'<>]*@")
 _FIGURES = re.compile(r"\d+")
 _JOURNAL_LEVEL = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
-_HIDDEN = "***"
-SHORTEST_SECRET = 4
 MOST_REPEATS_KEPT = 500
-_secrets: set[str] = set()
-
-
-def hide(secret: str) -> None:
-    """Never write this text. Texts shorter than four characters cannot be told from ordinary words."""
-    for part in {secret, secret.partition(":")[2]}:  # user:password, of which the second alone is one too
-        if len(part) >= SHORTEST_SECRET:
-            _secrets.update({part, quote(part, safe="")})
-
-
-def redact(text: str) -> str:
-    """A text without secrets and without the accounts of addresses."""
-    text = _URL_ACCOUNT.sub(_HIDDEN + "@", text)
-    for secret in sorted(_secrets, key=len, reverse=True):
-        text = text.replace(secret, _HIDDEN)
-    return text
 
 
 def setup(
     config: LogConfig,
     *,
     json_lines: bool = False,
-    secrets: Iterable[str] = (),
     stream: TextIO | None = None,
     env: Mapping[str, str] | None = None,
 ) -> logging.Handler:
     """Make the root logger write to `stream` (stderr), and nothing else; the handler, for tests."""
     env = os.environ if env is None else env
-    for secret in secrets:
-        hide(secret)
     handler = logging.StreamHandler(stream or sys.stderr)
     if json_lines or config.json_lines:
         handler.setFormatter(JsonLines())
     else:
-        handler.setFormatter(Lines(journal="JOURNAL_STREAM" in env))
+        handler.setFormatter(Lines(journal=_is_journal(handler.stream, env)))
     handler.addFilter(HoldBackRepeats(config.repeat_every_s))
     root = logging.getLogger()
     for old in list(root.handlers):
@@ -70,6 +47,15 @@ def setup(
     for noisy in ("asyncio", "multipart", "python_multipart", "PIL"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     return handler
+
+
+def _is_journal(stream: TextIO, env: Mapping[str, str]) -> bool:
+    """As systemd.exec(5) has it: a terminal started by a service inherits $JOURNAL_STREAM and is no journal."""
+    try:
+        found = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return env.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
 
 
 class Lines(logging.Formatter):

@@ -7,14 +7,13 @@ source.ended                                      # a file or folder has no more
 source.live, source.status, source.problem        # status: online | stalled | offline; problem: why, or ""
 source.figures                                    # frames, dropped, reconnects, abandoned
 source.close()
-redacted(source) -> str                           # the address without its account, for logs and pages
 
 rota = Rota(sources); source, frame = rota.next(wait_s=0.2)      # several cameras, each its turn
 """
 
 from __future__ import annotations
 
-from edge_agent.camera.address import Kind, kind_of, redacted
+from edge_agent.camera.address import Kind, kind_of
 from edge_agent.camera.base import Figures, Source
 from edge_agent.camera.files import ClipSource, FolderSource, RealTimeSource
 from edge_agent.camera.grabbers import opener
@@ -23,7 +22,7 @@ from edge_agent.camera.rota import Rota
 from edge_agent.clock import Clock, SystemClock
 from edge_agent.config import CameraConfig, read_secret
 
-__all__ = ["Figures", "Kind", "LiveSource", "Rota", "Source", "kind_of", "open_source", "redacted"]
+__all__ = ["Figures", "Kind", "LiveSource", "Rota", "Source", "kind_of", "open_source"]
 
 
 def open_source(config: CameraConfig, clock: Clock | None = None) -> Source:

@@ -8,11 +8,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from edge_agent.errors import ConfigError
-
-_ACCOUNT = re.compile(r"(?<=://)[^/\s]*@")
-_SECRET_QUERY = re.compile(
-    r"(?i)([?&;](?:[^=&;#\s]*(?:pass|pwd|token|secret|key|auth|user|login|credential)[^=&;#\s]*)=)[^&;#\s]*"
-)
+from edge_agent.redact import redact_addresses
 
 
 class Kind(Enum):
@@ -32,21 +28,18 @@ def kind_of(source: str) -> Kind:
     scheme = source.split("://", 1)[0].lower() if "://" in source else ""
     if scheme in {"rtsp", "rtsps", "http", "https"}:
         if not urlsplit(source).hostname:
-            raise ConfigError(f"camera.source {redacted(source)!r} names no host; give rtsp://host/path")
+            raise ConfigError(f"camera.source {redact_addresses(source)!r} names no host; give rtsp://host/path")
         return Kind.STREAM
     if scheme and scheme != "file":
-        raise ConfigError(f"camera.source {redacted(source)!r}: {scheme} is unknown; give rtsp://, http:// or a file")
+        raise ConfigError(
+            f"camera.source {redact_addresses(source)!r}: {scheme} is unknown; give rtsp://, http:// or a file"
+        )
     return Kind.FOLDER if path_of(source).is_dir() else Kind.FILE
 
 
 def path_of(source: str) -> Path:
     """The file or folder that an address names."""
     return Path(unquote(urlsplit(source).path)) if source.startswith("file://") else Path(source)
-
-
-def redacted(source: str) -> str:
-    """The address without account and secrets, for logs, metrics, messages and pages."""
-    return _SECRET_QUERY.sub(r"\1***", _ACCOUNT.sub("***@", source))
 
 
 def with_account(url: str, account: str | None) -> str:

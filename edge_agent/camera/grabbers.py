@@ -16,10 +16,11 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from edge_agent.camera.address import Kind, redacted, with_account
+from edge_agent.camera.address import Kind, with_account
 from edge_agent.config import CameraConfig
 from edge_agent.errors import CameraError
 from edge_agent.records import U8
+from edge_agent.redact import redact_addresses
 
 OPEN_TIMEOUT_MS = 5000
 READ_TIMEOUT_MS = 5000
@@ -102,7 +103,7 @@ def _stream(url: str) -> Grabber:
     capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG, parameters)
     if not capture.isOpened():
         capture.release()
-        raise CameraError(f"{redacted(url)} gives no stream; is the camera on, the path and the account right?")
+        raise CameraError(f"{redact_addresses(url)} gives no stream; is the camera on, the path and the account right?")
     return OpenCvGrabber(capture)
 
 

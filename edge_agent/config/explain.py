@@ -10,9 +10,10 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from edge_agent.redact import redact_addresses
+
 LONGEST_VALUE = 80
 MOST_ERRORS = 5
-_URL_ACCOUNT = re.compile(r"(?<=://)[^/@\s]*@")
 
 
 def explain(error: ValidationError, model: type[BaseModel], data: Any) -> str:
@@ -65,8 +66,8 @@ def dotted(steps: list[int | str]) -> str:
 
 
 def _shown(value: Any) -> str:
-    """The value, short, without the account of an address."""
-    text = _URL_ACCOUNT.sub("***@", repr(value))
+    """The value, short, without the secrets of an address."""
+    text = redact_addresses(repr(value))
     return text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + "..."
 
 

@@ -14,6 +14,7 @@ from edge_agent.config.base import Places
 from edge_agent.config.explain import explain
 from edge_agent.config.root import Config
 from edge_agent.errors import ConfigError
+from edge_agent.redact import hide
 
 PREFIX = "MASKWATCH_"
 LARGEST_FILE_BYTES = 1_000_000
@@ -43,7 +44,7 @@ def load(
 
 
 def read_secret(path: Path, what: str) -> str:
-    """The secret in a file, without the line end. `what` is the config key, for the error."""
+    """The secret in a file, without the line end; no log will show it. `what` is the config key, for the error."""
     try:
         with path.open("rb") as file:
             raw = file.read(LARGEST_SECRET_BYTES + 1)
@@ -58,6 +59,7 @@ def read_secret(path: Path, what: str) -> str:
         raise ConfigError(f"{what}: {path} is not UTF-8 text; give a file with the secret alone") from None
     if not secret:
         raise ConfigError(f"{what}: {path} is empty; write the secret into it")
+    hide(secret)
     return secret
 
 

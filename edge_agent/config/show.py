@@ -8,13 +8,13 @@ import re
 from typing import Any
 
 from edge_agent.config.root import Config
+from edge_agent.redact import redact_addresses
 
-_URL_ACCOUNT = re.compile(r"(?<=://)[^/?#\s]*@")
 _BARE_KEY = re.compile(r"^[A-Za-z0-9_-]+$")
 
 
 def effective(config: Config) -> dict[str, Any]:
-    """Every value in use, unset ones left out. Secrets lie in files; accounts in addresses are hidden."""
+    """Every value in use, unset ones left out. Secrets lie in files; those of addresses are hidden."""
     data: dict[str, Any] = _without_unset(config.model_dump(mode="json"))
     return data
 
@@ -44,7 +44,7 @@ def _without_unset(value: Any) -> Any:
         return {key: _without_unset(inner) for key, inner in value.items() if inner is not None}
     if isinstance(value, list):
         return [_without_unset(inner) for inner in value]
-    return _URL_ACCOUNT.sub("***@", value) if isinstance(value, str) else value
+    return redact_addresses(value) if isinstance(value, str) else value
 
 
 def _is_table(value: Any) -> bool:

@@ -192,12 +192,13 @@ def test_check_config_shows_what_is_in_use_and_no_secret(tmp_path, capsys, monke
     (tmp_path / "pw").write_text("planted-secret")
     text = (
         '[mqtt]\nhost = "b"\nusername = "u"\npassword_file = "pw"\n[[camera]]\nsource = "rtsp://a:planted-secret@h/1"\n'
+        '[[camera]]\nname = "second"\nsource = "http://h/v?pwd=planted-secret"\n'
     )
     assert main(["check-config", str(write(tmp_path, text))]) == 0
     shown = capsys.readouterr()
     assert "planted-secret" not in shown.out + shown.err
     assert tomllib.loads(shown.out)["camera"][0]["source"] == "rtsp://***@h/1"
-    assert "use credentials_file" in shown.err
+    assert shown.err.count("use credentials_file") == 2
 
 
 def test_check_config_ends_with_78_for_a_wrong_one_and_66_for_a_missing_model(tmp_path, capsys):

@@ -3,11 +3,12 @@
 import io
 import json
 import logging
+from pathlib import Path
 
 import pytest
 
-from edge_agent import logs
-from edge_agent.config import LogConfig
+from edge_agent import logs, redact
+from edge_agent.config import LogConfig, read_secret
 
 PLANTED = "planted-secret-7a1"
 
@@ -16,23 +17,25 @@ PLANTED = "planted-secret-7a1"
 def written():
     """Set logging up on a text stream, and put everything back."""
     root = logging.getLogger()
-    handlers, level, known = list(root.handlers), root.level, set(logs._secrets)
+    handlers, level, known = list(root.handlers), root.level, set(redact._secrets)
 
-    def start(config: LogConfig | None = None, **more: object) -> io.StringIO:
+    def start(config: LogConfig | None = None, secrets: tuple[str, ...] = (), **more: object) -> io.StringIO:
         stream = io.StringIO()
+        for secret in secrets:
+            redact.hide(secret)
         logs.setup(config or LogConfig(), stream=stream, **more)
         return stream
 
     yield start
-    logs._secrets.clear()
-    logs._secrets.update(known)
+    redact._secrets.clear()
+    redact._secrets.update(known)
     root.handlers[:] = handlers
     root.setLevel(level)
 
 
 @pytest.mark.parametrize("json_lines", [False, True])
 def test_a_planted_secret_never_appears_whatever_way_it_takes(written, json_lines):
-    stream = written(json_lines=json_lines, secrets=[PLANTED, f"user:colon-{PLANTED}"], env={})
+    stream = written(json_lines=json_lines, secrets=(PLANTED, f"user:colon-{PLANTED}"), env={})
     log = logging.getLogger("edge_agent.x")
     log.error("password is %s", PLANTED)
     log.error("the part alone: colon-%s", PLANTED)
@@ -61,11 +64,35 @@ def test_a_json_line_is_one_object_with_time_level_and_place(written):
     assert stream.getvalue().count("\n") == 1
 
 
-def test_under_the_journal_each_line_has_its_level_and_no_time(written):
-    stream = written(env={"JOURNAL_STREAM": "8:1"})
-    logging.getLogger("a").error("first\nsecond")
-    logging.getLogger("a").info("fine")
-    assert stream.getvalue() == "<3>a: first\n<3>second\n<6>a: fine\n"
+def test_a_secret_is_hidden_from_the_moment_it_is_read(written, tmp_path):
+    stream = written(env={})
+    (tmp_path / "camera").write_text(f"user:{PLANTED}\n")
+    read_secret(tmp_path / "camera", "camera.credentials_file")
+    logging.getLogger("a").warning("http://cam/video?pwd=another-one: %s is refused", PLANTED)
+    assert "http://cam/video?pwd=*** *** is refused" in stream.getvalue()
+
+
+def stream_id(path: Path) -> str:
+    return f"{path.stat().st_dev}:{path.stat().st_ino}"
+
+
+@pytest.mark.usefixtures("written")
+def test_under_the_journal_each_line_has_its_level_and_no_time(tmp_path):
+    path = tmp_path / "journal"
+    with path.open("w+") as journal:
+        logs.setup(LogConfig(), stream=journal, env={"JOURNAL_STREAM": stream_id(path)})
+        logging.getLogger("a").error("first\nsecond")
+        logging.getLogger("a").info("fine")
+    assert path.read_text() == "<3>a: first\n<3>second\n<6>a: fine\n"
+
+
+@pytest.mark.usefixtures("written")
+def test_a_terminal_that_inherits_the_journals_name_is_none(tmp_path):
+    (tmp_path / "journal").touch()
+    with (tmp_path / "terminal").open("w+") as terminal:
+        logs.setup(LogConfig(), stream=terminal, env={"JOURNAL_STREAM": stream_id(tmp_path / "journal")})
+        logging.getLogger("a").info("fine")
+    assert "INFO    a: fine" in (tmp_path / "terminal").read_text()
 
 
 def test_control_characters_of_a_hostile_text_do_not_reach_the_terminal(written):
