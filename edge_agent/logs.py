@@ -2,7 +2,7 @@
 
     logs.setup(config.log, json_lines=args.log_json)
 
-A warning that repeats within `repeat_every_s` is held back and counted. What `redact` hides is hidden in tracebacks too.
+A warning that repeats within `repeat_every_s` is held back and counted. What `redact` hides, tracebacks hide too.
 """
 
 from __future__ import annotations

@@ -80,9 +80,12 @@ def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
     """`MASKWATCH_CAMERA__0__SOURCE=x` becomes `{"camera": {"0": {"source": "x"}}}`; lists are put right in `_merge`."""
     data: dict[str, Any] = {}
     for name in sorted(env):
-        if not name.startswith(PREFIX) or "__" not in name:
+        if not name.startswith(PREFIX):
             continue
         *parents, last = name.removeprefix(PREFIX).lower().split("__")
+        if not parents:
+            _refuse_single_underscore(name, last)
+            continue
         node = data
         for part in parents:
             node = node.setdefault(part, {})
@@ -90,6 +93,14 @@ def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
                 raise ConfigError(f"{name} and a shorter variable both set {part}; keep one")
         node[last] = _value(env[name], name)
     return data
+
+
+def _refuse_single_underscore(name: str, word: str) -> None:
+    """MASKWATCH_MQTT_HOST is meant for us and would do nothing."""
+    section, _, key = word.partition("_")
+    if section in Config.model_fields and key:
+        meant = f"{PREFIX}{section}__{key}".upper()
+        raise ConfigError(f"{name} sets nothing; part section and key by two underscores: {meant}")
 
 
 def _value(text: str, name: str) -> Any:

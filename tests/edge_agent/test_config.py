@@ -104,6 +104,11 @@ def test_an_unknown_environment_variable_is_refused_as_a_key():
     assert "unknown key mqtt.hots; did you mean mqtt.host?" in refusal(env={"MASKWATCH_MQTT__HOTS": "x"})
 
 
+def test_an_environment_variable_with_one_underscore_is_refused_and_a_stranger_is_left_alone():
+    assert refusal(env={"MASKWATCH_MQTT_HOST": "x"}).endswith("by two underscores: MASKWATCH_MQTT__HOST")
+    assert load(None, {"MASKWATCH_MLFLOW_PORT": "5000", "MASKWATCH_DATA": "/data"}) == load(None, {})
+
+
 def test_a_wrong_address_is_shown_without_its_account():
     message = refusal(
         camera=[
