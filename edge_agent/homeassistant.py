@@ -10,6 +10,7 @@ was not running at that moment.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from edge_agent.compliance import CORRECT_LABEL
@@ -80,9 +81,9 @@ def _device(config: Config, info: Info) -> dict[str, Component]:
 
     diagnostic = {"entity_category": "diagnostic", "state_class": "measurement"}
     parts: dict[str, Component] = {
-        f"visits_{label}": sensor(
+        f"visits_{_key(label)}": sensor(
             f"Visits {_words(label)}",
-            f"{{{{ value_json.people.{label} | default(0) }}}}",
+            f"{{{{ value_json.people['{label}'] | default(0) }}}}",
             state_class="total_increasing",
             icon="mdi:account-check",
         )
@@ -181,11 +182,11 @@ def _camera(config: Config, info: Info, camera: str) -> dict[str, Component]:
         },
     }
     for label in (*info.labels, "cannot_tell"):
-        parts[f"{camera}_{label}"] = {
+        parts[f"{camera}_{_key(label)}"] = {
             "p": "sensor",
             "name": f"{camera} people {_words(label)}",
             "state_topic": f"{base}/people",
-            "value_template": f"{{{{ value_json.people.{label} | default(0) }}}}",
+            "value_template": f"{{{{ value_json.people['{label}'] | default(0) }}}}",
             "state_class": "measurement",
             "icon": "mdi:account-group",
             **counting,
@@ -243,6 +244,11 @@ def _controls(config: Config, threshold: float | None) -> dict[str, Component]:
 
 def _literal(name: str | None) -> str:
     return "none" if name is None else f"'{name}'"
+
+
+def _key(label: str) -> str:
+    """A label of a user's own model may have spaces and dots, a key may not."""
+    return re.sub(r"[ .]", lambda found: f"-{ord(found[0]):x}-", label)
 
 
 def _words(label: str) -> str:

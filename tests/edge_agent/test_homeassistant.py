@@ -1,12 +1,17 @@
 """Discovery: the payload against the keys that Home Assistant documents for MQTT; no Home Assistant runs here."""
 
 import json
+import re
 from dataclasses import asdict
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jinja2 import Environment  # what Home Assistant renders templates with
 
 from edge_agent.compliance import Compliance
 from edge_agent.config import Config, load
+from edge_agent.config.base import NAME_PATTERN
 from edge_agent.homeassistant import build, discovery, discovery_topic
 from edge_agent.messages import CameraStatus, Command, Info, LoopFigures
 from edge_agent.records import Box, Event
@@ -67,6 +72,29 @@ def described(config: Config, removed: dict[str, str] | None = None) -> dict:
     return json.loads(discovery(config, INFO, 0.6, removed or {}))
 
 
+names = st.from_regex(NAME_PATTERN, fullmatch=True)
+labels = st.from_regex(r"^[A-Za-z0-9][A-Za-z0-9 _.-]{0,63}$", fullmatch=True)
+
+
+@given(
+    cameras=st.lists(names, min_size=1, max_size=3, unique=True),
+    own=st.lists(labels, min_size=2, max_size=4, unique=True),
+    removed=st.dictionaries(st.text(max_size=20), st.text(max_size=20), max_size=4),
+)
+@settings(max_examples=60, deadline=None)
+def test_any_camera_and_any_label_of_a_users_own_model_is_described_with_templates_that_work(cameras, own, removed):
+    payload = json.loads(discovery(configured(*cameras), Info(version="1", labels=tuple(own)), 0.5, removed))
+    stats = {"people": {label: number for number, label in enumerate(own, 1)}, "cannot_tell": 0}
+    shown = set()
+    for key, part in payload["cmps"].items():
+        if key in removed:
+            continue
+        assert re.fullmatch(r"[A-Za-z0-9_-]+", key)
+        if "people[" in part.get("value_template", ""):
+            shown.add(Environment().from_string(part["value_template"]).render(value_json=stats))
+    assert shown == {str(number) for number in range(len(own) + 1)}
+
+
 def test_the_device_and_its_origin_are_named_as_documented():
     payload = described(configured())
     assert set(payload) == {"dev", "o", "cmps", "availability", "qos"}
@@ -116,8 +144,6 @@ def watched_zones() -> Config:
 
 
 def test_compliance_of_each_camera_and_zone_is_read_from_the_stats_of_their_window():
-    from jinja2 import Environment  # what Home Assistant renders templates with
-
     compliance = Compliance()
     for camera, zone, label in (("a_b", "c", "with_mask"), ("a_b", None, "without_mask"), ("a", "b_c", "cannot_tell")):
         compliance.add(ended(camera, zone, label), 0.0)
@@ -140,8 +166,6 @@ def test_compliance_of_each_camera_and_zone_is_read_from_the_stats_of_their_wind
 
 
 def test_stats_of_an_older_agent_leave_compliance_unknown():
-    from jinja2 import Environment
-
     part = described(configured())["cmps"]["compliance_day"]
     for key, expected in (("value_template", "None"), ("json_attributes_template", "{}")):
         assert Environment().from_string(part[key]).render(value_json={"people": {}}) == expected
