@@ -166,7 +166,7 @@ you have seen. `id` is one person's visit: `new`, any number of `update`, `end`.
 **Commands** carry `action` and, where needed, `args`: `pause` (`for_s`), `resume`, `snapshot`, `set_threshold` (`threshold`), `reload`. MQTT's
 message expiry is honoured by the broker, `expires_at` by the device. A retained command is ignored. A command whose `id` is among
 the last {REMEMBERED_IDS} is answered again and not carried out again. No more than {MOST_WAITING} wait. The answer goes to MQTT 5's response
-topic with its correlation data, else to `cmd/result`. What cannot be read is refused and counted (`mqtt.commands_refused`).
+topic with its correlation data, else to `cmd/result`; the ACL in `deploy/broker` lets a device answer on `cmd/result` and below it. What cannot be read is refused and counted (`mqtt.commands_refused`).
 
 A camera or device that leaves the configuration has its retained topics cleared and its entities removed from Home Assistant at
 the next start. Stats and people are to be taken as stale after three stats intervals.

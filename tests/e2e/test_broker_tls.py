@@ -147,8 +147,12 @@ def test_the_acl_lets_a_device_do_its_work_and_nothing_else(tmp_path, certificat
     reporter.event(visit(1, camera="camera"))
     assert until(lambda: dashboard.last("maskwatch/door/events/camera"))
     assert until(lambda: dashboard.last("homeassistant/device/maskwatch-door/config"))
-    dashboard.send("maskwatch/door/cmd", '{"action": "pause"}')
-    assert until(lambda: reporter.next_order())
+    for answers in ("maskwatch/door/cmd/result/dashboard", "maskwatch/door/cmd/result"):
+        dashboard.send("maskwatch/door/cmd", '{"action": "pause"}', ResponseTopic=answers)
+        orders = []
+        assert until(lambda orders=orders: orders or orders.extend(filter(None, [reporter.next_order()])))
+        reporter.answer(orders[0], True, "paused")
+        assert until(lambda answers=answers: dashboard.last(answers))
     other = Subscriber(broker.port, topics=("maskwatch/#",), name="other", account=("other", "secret")).start()
     other.client.publish("maskwatch/door/available", "offline", 1, retain=True)
     other.client.publish("maskwatch/door/cmd", '{"action": "pause"}', 1)
