@@ -48,7 +48,7 @@ from edge_agent.messages import (
 from edge_agent.metrics import Metrics
 from edge_agent.mqtt_client import Inbound
 from edge_agent.outlet import Outlet
-from edge_agent.records import Event
+from edge_agent.records import CANNOT_TELL, Event
 from edge_agent.spool import DROP_REASONS, Spool
 
 log = logging.getLogger(__name__)
@@ -97,6 +97,7 @@ class Reporter:
     def start(self) -> None:
         """Take the state directory, open the spool, begin to connect."""
         self._lock_file = identity.lock(self._state_dir)
+        self._begin_counters()
         if not self._config.mqtt.enabled:
             log.info("no broker is configured (mqtt.host); events stay on this device")
             return
@@ -210,6 +211,7 @@ class Reporter:
             self._metrics.forget_camera(camera)
             self._people.pop(camera, None)
         self._config, self._info, self._reload_error = config, info, None
+        self._begin_counters()
         self._health.declare("reload", None)
         self._publish_info()
         if self._outlet is not None:
@@ -235,6 +237,13 @@ class Reporter:
             self._lock_file.close()
 
     # --- within
+
+    def _begin_counters(self) -> None:
+        """At 0: Prometheus' increase() does not see the first step of a counter that appears with it."""
+        for camera in self._config.camera:
+            self._metrics.reconnects.labels(camera.name)
+            for label in (*self._info.labels, CANNOT_TELL):
+                self._metrics.visits.labels(camera.name, label)
 
     def _head(self, kind: str) -> Json:
         with self._seq_lock:
