@@ -7,6 +7,8 @@ import os
 from collections import Counter
 from pathlib import Path
 
+FIRST = 20  # serious findings told on the terminal; the CSV file has all
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset", type=Path, default=Path("train/configs/shared.dataset.toml"))
@@ -15,13 +17,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--model", type=Path, help="a finished run folder: also list labels that it finds unlikely")
     parser.add_argument("--strict", action="store_true", help="exit status 1 where something serious is found")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 2)
+    parser.add_argument("--workers", type=workers, default=os.cpu_count() or 2)
+
+
+def workers(text: str) -> int:
+    """A count of threads, 1 or more."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no count of workers; give 1 or more")
+    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:
     from rich.progress import Progress
 
-    from train.check.findings import KINDS, SERIOUS, balance, of_boxes, of_pictures
+    from train.check.findings import KINDS, SERIOUS, balance, of_boxes, of_pictures, of_reading
     from train.check.page import write_csv, write_page
     from train.check.scan import scan
     from train.data.dataset import load
@@ -31,21 +40,26 @@ def run(args: argparse.Namespace) -> int:
     with Progress(transient=True) as bar:
         task = bar.add_task("pictures", total=len(paths))
         looks = list(scan(paths, args.workers, lambda done: bar.update(task, completed=done)))
-    findings = [*of_pictures(looks, dataset.samples), *of_boxes(looks, dataset.samples)]
+    findings = [
+        *of_reading(dataset.problems),
+        *of_pictures(looks, dataset.samples),
+        *of_boxes(looks, dataset.samples),
+    ]
     if args.model:
         from train.check.doubtful import doubtful
 
-        findings += doubtful(dataset.samples, args.model, None)
+        whole = {item.path for item in looks if item.width}
+        findings += doubtful([s for s in dataset.samples if s.image_path in whole], args.model)
     rows = balance(dataset.samples)
     write_csv(args.out / "findings.csv", findings)
     write_page(args.out / "report.html", findings, rows, len(paths))
     counted = Counter(f.kind for f in findings)
     for set_, split, label, *numbers in rows:
         print(f"{set_:12} {split:6} {label:24} {numbers[0]:6} faces, {numbers[1]} under 16 px")
-    for problem in dataset.problems:
-        print(f"serious: {problem}")
+    serious = [f for f in findings if f.kind in SERIOUS]
+    for finding in serious[:FIRST]:
+        print(f"serious: {', '.join(finding.ids)}{': ' * any(finding.ids)}{finding.detail}")
     for kind, title in KINDS.items():
         print(f"{counted[kind]:6} {title}")
     print(f"report: {args.out / 'report.html'}")
-    serious = len(dataset.problems) + sum(counted[kind] for kind in SERIOUS)
     return 1 if args.strict and serious else 0

@@ -62,6 +62,16 @@ class Contract:
             max(book["thresholds"].values()),
         )
 
+    def indices(self, samples: Sequence[Sample]) -> NDArray[np.int64]:
+        """The samples' labels by number (n,). Raises ConfigError for one that the model does not know."""
+        unknown = {s.label for s in samples} - set(self.labels)
+        if unknown:
+            raise ConfigError(
+                f"the dataset has the label {sorted(unknown)[0]!r}; the model knows {', '.join(self.labels)}: "
+                "map the classes of the dataset file onto these"
+            )
+        return np.array([self.labels.index(s.label) for s in samples], np.int64)
+
 
 def keras_predictor(folder: Path) -> tuple[Predict, Contract]:
     """The Keras model of a run folder; probabilities before the temperature."""
@@ -125,11 +135,11 @@ def evaluate(
     min_side_px: int = 24,
 ) -> Report:
     """All tables for these faces (those of min_side_px and more)."""
-    kept = [s for s in samples if s.side_px >= min_side_px and s.box is not None]
+    kept = [s for s in samples if s.side_px >= min_side_px]
     if not kept:
         raise ConfigError(f"split {split} has no face of {min_side_px} px and more")
     crops = exact_crops(kept, contract.size, contract.margin, cache)
-    truth = np.array([contract.labels.index(s.label) for s in kept], np.int64)
+    truth = contract.indices(kept)
     p = calibrated(predict(crops), contract.temperature)
     rows = [row for name, mask in _slices(kept) for row in [_row(name, truth[mask], p[mask], contract)] if row]
     calibration = [_calibration(name, truth[mask], p[mask], contract) for name, mask in _sets(kept) if mask.any()]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import errno
+import json
 import shutil
 from pathlib import Path
 
 import cv2
+import keras
 import numpy as np
 import pytest
 
@@ -53,6 +55,51 @@ def test_a_picture_on_both_sides_of_the_split_fails_a_strict_check(drawn_data: P
     page = (tmp_path / "out/report.html").read_text()
     assert "two sides of the split" in page
     assert "data:image/jpeg;base64," in page
+
+
+def test_what_cannot_be_read_is_listed_and_the_rest_is_checked(drawn_data: Path, tmp_path: Path) -> None:
+    shutil.copytree(drawn_data.parent, tmp_path / "set")
+    labels = tmp_path / "set/annotations"
+    (labels / "face001.xml").write_text("<annotation><object>")
+    unknown, swapped = (labels / f"face00{n}.xml" for n in (2, 3))
+    unknown.write_text(unknown.read_text().replace("mask_weared_incorrect", "beard"))
+    swapped.write_text(swapped.read_text().replace("<xmax>76", "<xmax>6"))
+    words = ["check-data", "--dataset", str(tmp_path / "set" / drawn_data.name), "--out", str(tmp_path / "out")]
+    assert main([*words, "--strict"]) == 1
+    with (tmp_path / "out/findings.csv").open() as file:
+        found = {(row["kind"], row["id"]) for row in csv.DictReader(file)}
+    wanted = {("label_file", "drawn/face001"), ("unknown_class", "drawn/face002#0"), ("no_area", "drawn/face003#0")}
+    assert wanted <= found
+    page = (tmp_path / "out/report.html").read_text()
+    assert all(word in page for word in ("face001.xml", "beard", "drawn/face003#0"))
+    assert "87 faces" in page
+
+
+def test_doubtful_labels_are_of_train_and_val_and_a_corrupt_picture_does_not_stop_the_search(
+    drawn_data: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(drawn_data.parent, tmp_path / "set")
+    (tmp_path / "set/images/face000.png").write_bytes(b"no picture " * 50)
+    keras.Sequential(
+        [keras.Input((32, 32, 3)), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3, activation="softmax")]
+    ).save(tmp_path / "model.keras")
+    (tmp_path / "model.json").write_text(
+        json.dumps(
+            {
+                "labels": ["with_mask", "without_mask", "mask_weared_incorrect"],
+                "input_size_px": 32,
+                "crop_margin": 0.1,
+                "temperature": 1.0,
+                "thresholds": {"with_mask": 0.5},
+            }
+        )
+    )
+    dataset = tmp_path / "set" / drawn_data.name
+    words = ["check-data", "--dataset", str(dataset), "--out", str(tmp_path / "out"), "--model", str(tmp_path)]
+    assert main(words) == 0
+    with (tmp_path / "out/findings.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["kind"] == "doubtful_label"]
+    assert {row["split"] for row in rows} == {"train", "val"}  # an untrained model doubts two classes of three
 
 
 def test_a_full_disk_leaves_the_file_before_and_no_half_one(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def test_yolo_fractions_become_pixels_and_names_come_from_the_list(tmp_path: Pat
     picture(tmp_path / "images/a.png")
     (tmp_path / "labels").mkdir()
     (tmp_path / "labels/a.txt").write_text("1 0.5 0.5 0.5 0.5\n")
-    (tmp_path / "classes.txt").write_text("bare masked")
+    (tmp_path / "classes.txt").write_text("no mask\nmasked\n")
     (found,) = read_yolo(tmp_path / "images", tmp_path / "labels", tmp_path / "classes.txt")
     assert (found.alias, found.box) == ("masked", Box(10, 5, 20, 10))
 
@@ -43,6 +43,71 @@ def test_a_broken_yolo_line_names_its_file_and_line(tmp_path: Path) -> None:
     (tmp_path / "labels/a.txt").write_text("1 0.5 half 0.5 0.5\n")
     with pytest.raises(ConfigError, match=r"a.txt:1"):
         list(read_yolo(tmp_path / "images", tmp_path / "labels"))
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("-1 0.5 0.5 0.5 0.5", "class -1"),
+        ("2 0.5 0.5 0.5 0.5", "class 2, but `names` lists 2"),
+        ("1 nan 0.5 0.5 0.5", "not finite"),
+        ("1 20 10 10 10", "pixels, where fractions"),
+        ("1 0.1 0.1 0.5 0.1 0.5 0.5 0.1 0.5", "a polygon is no box"),
+        ("1 0.5 0.5", "3 numbers, not 5"),
+    ],
+)
+def test_a_yolo_line_that_means_something_else_is_refused(tmp_path: Path, line: str, fault: str) -> None:
+    picture(tmp_path / "images/a.png")
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels/a.txt").write_text(f"0 0.5 0.5 0.5 0.5 0.9\n{line}\n")
+    (tmp_path / "classes.txt").write_text("bare\nmasked\n")
+    with pytest.raises(ConfigError, match=rf"a\.txt:2: .*{fault}"):
+        list(read_yolo(tmp_path / "images", tmp_path / "labels", tmp_path / "classes.txt"))
+
+
+def test_a_list_of_yolo_names_that_is_not_there_is_named(tmp_path: Path) -> None:
+    picture(tmp_path / "images/a.png")
+    with pytest.raises(NotFoundError, match=r"no file .*gone\.txt"):
+        list(read_yolo(tmp_path / "images", tmp_path / "labels", tmp_path / "gone.txt"))
+
+
+@pytest.mark.parametrize(
+    ("xml", "fault"),
+    [
+        ("<a><object>", "no element found"),
+        ("<a><object><name>bare</name></object></a>", "without bndbox/xmin"),
+        ("<a><object><bndbox><xmin>x</xmin></bndbox></object></a>", "could not convert"),
+    ],
+)
+def test_a_broken_voc_file_is_named_with_its_fault(tmp_path: Path, xml: str, fault: str) -> None:
+    picture(tmp_path / "images/a.png")
+    (tmp_path / "a.xml").write_text(xml)
+    with pytest.raises(ConfigError, match=rf"a\.xml is not a Pascal VOC file: .*{fault}"):
+        list(read_voc(tmp_path / "images", tmp_path))
+
+
+def coco(**changes: object) -> dict[str, object]:
+    """A book of one picture in a folder of its own, with one box; `changes` are the box's."""
+    box = {"id": 1, "image_id": 7, "category_id": 2, "bbox": [1, 2, 3, 4], **changes}
+    return {
+        "images": [{"id": 7, "file_name": "door/a.png"}],
+        "categories": [{"id": 2, "name": "bare"}],
+        "annotations": [box],
+    }
+
+
+@pytest.mark.parametrize("changes", [{"bbox": [1, 2]}, {"bbox": None}, {"category_id": 9}, {"bbox": [1, 2, 3, "nan"]}])
+def test_a_coco_box_that_cannot_be_one_is_named_by_its_number(tmp_path: Path, changes: dict[str, object]) -> None:
+    (tmp_path / "coco.json").write_text(json.dumps(coco(**changes)))
+    with pytest.raises(ConfigError, match="annotation 1 is no COCO box"):
+        list(read_coco(tmp_path / "images", tmp_path / "coco.json"))
+
+
+def test_coco_pictures_in_folders_keep_names_of_their_own_and_a_crowd_is_no_face(tmp_path: Path) -> None:
+    (tmp_path / "coco.json").write_text(json.dumps(coco()))
+    assert [f.name for f in read_coco(tmp_path, tmp_path / "coco.json")] == ["door/a"]
+    (tmp_path / "coco.json").write_text(json.dumps(coco(iscrowd=1)))
+    assert list(read_coco(tmp_path, tmp_path / "coco.json")) == []
 
 
 def test_coco_boxes_are_read_with_their_category(tmp_path: Path) -> None:
@@ -93,6 +158,34 @@ def test_a_class_without_a_training_picture_is_refused(drawn_data: Path, tmp_pat
     )
     with pytest.raises(ConfigError, match="no picture of class mask_weared_incorrect"):
         load(path)
+
+
+def test_a_picture_on_two_sides_of_the_split_file_is_refused(drawn_data: Path, tmp_path: Path) -> None:
+    path = copied(drawn_data, tmp_path)
+    with (path.parent / "splits.csv").open("a") as out:
+        out.write("drawn,face000,g0,test\n")
+    with pytest.raises(ConfigError, match="drawn/face000 twice"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (('name = "drawn"', 'nme = "drawn"'), "set.0.name: Field required"),
+        (('mask_weared_incorrect = "mask_weared_incorrect"', 'x = "scarf"'), "`classes` maps to 'scarf'"),
+        (("['with_mask', 'without_mask'", "['with_mask', 'with_mask'"), "one is there twice"),
+        (("[[set]]", "[[set"), "Expected"),
+    ],
+)
+def test_a_wrong_dataset_file_is_one_line_that_names_it(
+    drawn_data: Path, tmp_path: Path, change: tuple[str, str], fault: str
+) -> None:
+    path = copied(drawn_data, tmp_path)
+    path.write_text(path.read_text().replace(*change))
+    with pytest.raises(ConfigError, match=fault) as found:
+        load(path)
+    assert str(path) in str(found.value)
+    assert "\n" not in str(found.value)
 
 
 def test_an_unknown_class_name_is_refused_with_the_known_ones(drawn_data: Path, tmp_path: Path) -> None:

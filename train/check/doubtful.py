@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from train.check.findings import Finding
 from train.crops import exact_crops
 from train.data import Sample
 from train.evaluate import calibrated, keras_predictor
 
+CHUNK = 512  # crops in memory at a time
 
-def doubtful(samples: Sequence[Sample], run: Path, cache: Path | None, least: float = 0.05) -> list[Finding]:
+
+def doubtful(samples: Sequence[Sample], run: Path, least: float = 0.05) -> list[Finding]:
     """Faces whose own label has a calibrated probability under `least`, the least likely first.
 
     The model has seen those of train: what it doubts there in spite of it deserves a look; what it believes proves
@@ -21,14 +21,18 @@ def doubtful(samples: Sequence[Sample], run: Path, cache: Path | None, least: fl
     """
     predict, contract = keras_predictor(run)
     kept = [s for s in samples if s.split != "test" and s.side_px >= 24]
-    crops = exact_crops(kept, contract.size, contract.margin, cache)
-    p = calibrated(predict(crops), contract.temperature)
-    own = p[np.arange(len(kept)), [contract.labels.index(s.label) for s in kept]]
+    own_label = contract.indices(kept)
+    found = []
+    for start in range(0, len(kept), CHUNK):
+        part = kept[start : start + CHUNK]
+        p = calibrated(predict(exact_crops(part, contract.size, contract.margin)), contract.temperature)
+        found += [
+            (float(p[i, own]), s, contract.labels[int(p[i].argmax())], float(p[i].max()))
+            for i, (s, own) in enumerate(zip(part, own_label[start : start + CHUNK], strict=True))
+            if p[i, own] < least
+        ]
     out = []
-    for at in np.argsort(own):
-        if own[at] >= least:
-            break
-        s, other = kept[at], contract.labels[int(p[at].argmax())]
-        detail = f"labelled {s.label} ({own[at]:.3f}); the model says {other} ({p[at].max():.3f})"
+    for own, s, other, sure in sorted(found, key=lambda item: item[0]):
+        detail = f"labelled {s.label} ({own:.3f}); the model says {other} ({sure:.3f})"
         out.append(Finding("doubtful_label", s.set, s.split, (s.id,), detail, (s.image_path,), s.box))
     return out

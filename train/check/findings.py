@@ -9,19 +9,23 @@ from pathlib import Path
 
 from edge_agent.records import Box
 from train.check.scan import Look, near_pairs
-from train.data import Sample
+from train.data import Problem, Sample
 
 KINDS = {
+    "split": "faults of the split and of its classes",
+    "label_file": "labels that cannot be read",
+    "unknown_class": "labels of a class that `classes` does not know",
     "corrupt": "pictures that do not decode, are cut off or empty",
     "across_splits": "duplicates and near-duplicates on two sides of the split",
     "outside": "boxes that lie outside their picture by more than 2 px",
+    "no_area": "boxes under 1 px, or with corners in the wrong order: left out",
     "tiny": "boxes under 8 px",
     "duplicate_box": "boxes labelled twice (IoU over 0.8)",
     "duplicate": "byte-identical pictures within a side",
     "near_duplicate": "near-duplicates within a side whose group differs",
     "doubtful_label": "labels that a trained model finds unlikely",
 }
-SERIOUS = ("corrupt", "across_splits", "outside", "duplicate_box")
+SERIOUS = ("split", "label_file", "unknown_class", "corrupt", "across_splits", "outside", "no_area", "duplicate_box")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,11 @@ class Finding:
     detail: str
     paths: tuple[Path, ...]
     box: Box | None = None
+
+
+def of_reading(problems: Sequence[Problem]) -> list[Finding]:
+    """What could not be read, mapped or split."""
+    return [Finding(p.kind, p.set, p.split, (p.id,), p.text, ()) for p in problems]
 
 
 def of_pictures(looks: Sequence[Look], samples: Sequence[Sample]) -> list[Finding]:

@@ -7,15 +7,15 @@ import hashlib
 import os
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge_agent.errors import ConfigError, NotFoundError
-from train.data.readers import Labelled, read_coco, read_folders, read_voc, read_yolo
+from train.data.readers import Labelled, ObjectTo, Problem, read_coco, read_folders, read_voc, read_yolo, refuse
 from train.data.sample import SPLITS, Sample
 
 ROOT_VARIABLE = "MASKWATCH_DATA"
@@ -39,10 +39,22 @@ class DatasetConfig(BaseModel):
     """The whole file. `root` is relative to the file; the environment variable MASKWATCH_DATA replaces it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    labels: tuple[str, ...]
+    labels: tuple[str, ...] = Field(min_length=2)
     root: str = "."
     split_file: str = ""
-    set: tuple[SetConfig, ...]
+    set: tuple[SetConfig, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        for what, names in (("labels", self.labels), ("set names", [part.name for part in self.set])):
+            if len(set(names)) < len(names):
+                raise ValueError(f"{what} {', '.join(names)}: one is there twice")
+        for part in self.set:
+            for label in part.classes.values():
+                if label and label not in self.labels:
+                    known = ", ".join(self.labels)
+                    raise ValueError(f"set {part.name}: `classes` maps to {label!r}; the labels are {known}")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +65,7 @@ class Dataset:
     samples: tuple[Sample, ...]
     data_sha256: str
     split_sha256: str
-    problems: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
     def of(self, split: str, sets: Iterable[str] | None = None) -> list[Sample]:
         """The samples of a split, of some sets where they are named."""
@@ -67,8 +79,12 @@ def read_config(path: Path) -> tuple[DatasetConfig, Path]:
         raise NotFoundError(f"no dataset file {path}; train/configs/ has examples")
     try:
         config = DatasetConfig.model_validate(tomllib.loads(path.read_text()))
-    except (tomllib.TOMLDecodeError, ValidationError) as error:
-        raise ConfigError(f"{path}: {' '.join(str(error).split())}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{path}: {key + ': ' if key else ''}{first['msg']}") from error
     root = Path(os.environ.get(ROOT_VARIABLE) or (path.parent / config.root)).resolve()
     if not root.is_dir():
         raise NotFoundError(f"no data folder {root}; set `root` in {path}, or the variable {ROOT_VARIABLE}")
@@ -78,31 +94,34 @@ def read_config(path: Path) -> tuple[DatasetConfig, Path]:
 def load(path: Path | str, lenient: bool = False) -> Dataset:
     """Read every set of a dataset file; refuses an unknown class, a class without pictures and a split that leaks.
 
-    lenient: collect those in `problems` instead, for the data check.
+    lenient: collect those in `problems` instead, and what else no training can use, for the data check.
     """
     path = Path(path)
     config, root = read_config(path)
     split_text = _read_split(root, config)
     splits = _parse_split(split_text)
-    problems: list[str] = []
+    problems: list[Problem] = []
+    object_to = problems.append if lenient else refuse
 
-    def object_to(message: str) -> None:
-        if not lenient:
-            raise ConfigError(message)
-        problems.append(message)
+    def note(problem: Problem) -> None:
+        if lenient:
+            problems.append(problem)
 
     samples: list[Sample] = []
     for part in config.set:
-        found = list(_samples(part, root, config.labels, splits, object_to))
+        found = list(_samples(part, root, splits, object_to, note))
         if not found:
-            object_to(f"{path}: set {part.name} has no labelled face; check its folders, `classes` and the split file")
+            hint = "check its folders, `classes`, and the names in the split file, which have no suffix"
+            object_to(Problem("split", f"{path}: set {part.name} has no labelled face; {hint}", part.name))
         samples.extend(found)
     for leak in leaks(samples):
-        object_to(leak)
+        object_to(Problem("split", leak))
     counted = Counter(s.label for s in samples if s.split == "train")
     for label in config.labels:
         if not counted[label]:
-            object_to(f"{path}: no picture of class {label} in the train split; every class needs some")
+            object_to(
+                Problem("split", f"{path}: no picture of class {label} in the train split; every class needs some")
+            )
     split_sha256 = hashlib.sha256(split_text.encode()).hexdigest()
     return Dataset(config.labels, tuple(samples), _digest(samples), split_sha256, tuple(problems))
 
@@ -133,7 +152,10 @@ def _read_split(root: Path, config: DatasetConfig) -> str:
     path = root / config.split_file
     if not path.is_file():
         raise NotFoundError(f'no split file {path}; set `split_file`, or `split = "hash"` for each set')
-    return path.read_text()
+    try:
+        return path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8: {error}; save it as CSV in UTF-8") from error
 
 
 def _parse_split(text: str) -> dict[tuple[str, str], tuple[str, str]]:
@@ -142,59 +164,53 @@ def _parse_split(text: str) -> dict[tuple[str, str], tuple[str, str]]:
         try:
             if row["split"] not in SPLITS:
                 raise ConfigError(f"the split file has split {row['split']!r}; give one of {', '.join(SPLITS)}")
-            out[row["set"], row["image"]] = (row["group"], row["split"])
+            key, place = (row["set"], row["image"]), (row["group"], row["split"])
+            if out.setdefault(key, place) != place:
+                raise ConfigError(f"the split file has {row['set']}/{row['image']} twice, not the same; leave one")
         except KeyError as error:
             raise ConfigError(f"the split file has no column {error}; it needs set, image, group, split") from error
     return out
 
 
-def _labelled(part: SetConfig, root: Path) -> Iterator[Labelled]:
+def _labelled(part: SetConfig, root: Path, object_to: ObjectTo) -> Iterator[Labelled]:
     images, annotations = root / part.images, root / part.annotations
     if part.format == "voc":
-        return read_voc(images, annotations)
+        return read_voc(images, annotations, object_to)
     if part.format == "yolo":
-        return read_yolo(images, annotations, root / part.names if part.names else None)
+        return read_yolo(images, annotations, root / part.names if part.names else None, object_to)
     if part.format == "coco":
-        return read_coco(images, annotations)
+        return read_coco(images, annotations, object_to)
     return read_folders(images)
 
 
 def _samples(
     part: SetConfig,
     root: Path,
-    labels: tuple[str, ...],
     splits: dict[tuple[str, str], tuple[str, str]],
-    object_to: Callable[[str], None],
+    object_to: ObjectTo,
+    note: ObjectTo,
 ) -> Iterator[Sample]:
+    """note: hears of what is left out without harm (a box without an area); object_to of what makes a training fail."""
     positions: Counter[str] = Counter()
-    for item in _labelled(part, root):
-        position = positions[item.name]
+
+    def of_set(problem: Problem) -> None:
+        object_to(replace(problem, set=part.name, id=f"{part.name}/{problem.id}" if problem.id else ""))
+
+    for item in _labelled(part, root, of_set):
+        id_ = f"{part.name}/{item.name}#{positions[item.name]}"
         positions[item.name] += 1
-        if item.alias not in part.classes:
-            object_to(
-                f"set {part.name}: {item.image_path.name} has the unknown class {item.alias!r}; "
-                f"`classes` knows {', '.join(sorted(part.classes))}"
-            )
-            continue
-        label = part.classes[item.alias]
-        if not label:
-            continue
-        if label not in labels:
-            raise ConfigError(f"set {part.name}: `classes` maps to {label!r}; the labels are {', '.join(labels)}")
         group, split = _place(part, item.name, splits)
-        if not split or (item.box is not None and not item.box.shorter_side >= 1):
-            continue
-        yield Sample(
-            part.name,
-            item.image_path,
-            item.box,
-            label,
-            group,
-            split,
-            f"{part.name}/{item.name}#{position}",
-            part.weight,
-            item.alias,
-        )
+        label = part.classes.get(item.alias)
+        if label is None:
+            known = ", ".join(sorted(part.classes))
+            text = f"set {part.name}: {item.image_path.name} has the unknown class {item.alias[:60]!r}; "
+            object_to(Problem("unknown_class", f"{text}`classes` knows {known}", part.name, split, id_))
+        elif item.box is not None and item.box.shorter_side < 1:
+            if label:
+                text = f"set {part.name}: {item.image_path.name}: a box of {item.box.w:g} x {item.box.h:g} px"
+                note(Problem("no_area", text, part.name, split, id_))
+        elif label and split:
+            yield Sample(part.name, item.image_path, item.box, label, group, split, id_, part.weight, item.alias)
 
 
 def _place(part: SetConfig, name: str, splits: dict[tuple[str, str], tuple[str, str]]) -> tuple[str, str]:
