@@ -21,12 +21,12 @@ def draw(bgr: U8, tracks: Sequence[TrackView], scale: float, labels: Sequence[st
     for track in tracks:
         if not track.seen:
             continue
-        known = track.certain and track.label in labels
+        known = track.certain and track.visitor and track.label in labels
         colour = COLOURS_BGR[labels.index(track.label) % len(COLOURS_BGR)] if known else UNSURE_BGR
         x, y, w, h = (round(value * scale) for value in (track.box.x, track.box.y, track.box.w, track.box.h))
         cv2.rectangle(out, (x, y), (x + w, y + h), colour, 2)
-        words = track.label.replace("_", " ") if known else "cannot tell"
-        sure = f" {max(track.probabilities):.0%}" if track.probabilities else ""
+        words = track.label.replace("_", " ") if known else "a picture" if track.certain else "cannot tell"
+        sure = f" {max(track.probabilities):.0%}" if known and track.probabilities else ""
         text = f"#{track.id} {words}{sure}"
         (wide, high), _ = cv2.getTextSize(text, FONT, 0.45, 1)
         top = max(0, y - high - 8)

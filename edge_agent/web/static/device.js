@@ -1,6 +1,6 @@
 // The device: cameras, speed, the machine, both models; and the summary at the end of a run.
 import { $, el, getJson, pairs } from "./dom.js";
-import { bytes, capital, clock, duration, figure, nameOf } from "./words.js";
+import { bytes, capital, day, duration, figure, nameOf } from "./words.js";
 
 const STAGES = ["decode", "motion", "detect", "preprocess", "classify", "track", "decide", "record", "report", "frame"];
 
@@ -29,11 +29,14 @@ export function showStats(stats) {
 }
 
 function latencyTable(latency) {
-  const order = [...Object.keys(latency)].sort((a, b) => rank(a) - rank(b));
-  const rows = order.map((stage) => el("tr", {}, el("th", { scope: "row" }, stage === "frame" ? "whole frame" : stage), el("td", {}, figure(latency[stage].p50, "", 2)), el("td", {}, figure(latency[stage].p95, "", 2))));
+  const rows = inOrder(latency).map(([name, times]) => el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, figure(times.p50, "", 2)), el("td", {}, figure(times.p95, "", 2))));
   return el("table", {}, el("caption", { class: "hidden" }, "Milliseconds a frame by stage"),
     el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "stage"), el("th", { scope: "col" }, "p50 ms"), el("th", { scope: "col" }, "p95 ms"))), el("tbody", {}, ...rows));
 }
+
+// The stages as a frame passes them, with names for people.
+export const inOrder = (latency) => Object.keys(latency).sort((a, b) => rank(a) - rank(b))
+  .map((stage) => [stage === "frame" ? "whole frame" : stage, latency[stage]]);
 
 const rank = (stage) => { const i = STAGES.indexOf(stage); return i < 0 ? 99 : i; };
 
@@ -52,7 +55,7 @@ function described(about) {
     ["parameters", model.parameters?.toLocaleString()], ["quantisation", model.quantisation],
     ["input", model.input ? `${model.input.width_px} × ${model.input.height_px} ${model.input.colour_order}` : null],
     ["size", model.flatbuffer_bytes ? bytes(model.flatbuffer_bytes) : null],
-    ["trained", model.trained_at ? clock(model.trained_at) : null], ["epochs", model.epochs],
+    ["trained", model.trained_at ? day(model.trained_at) : null], ["epochs", model.epochs],
     ["classes", model.labels?.map(nameOf).join(", ")],
     ["SHA-256", (model.sha256 ?? "").slice(0, 16)],
   ]), ...measured(model.metrics ?? [])];
@@ -66,8 +69,10 @@ function measured(metrics) {
     groups.set(data, [...groups.get(data) ?? [], one]);
   }
   return [...groups].map(([data, ones]) => el("details", { open: ones[0].n > 0 }, el("summary", {}, capital(data)),
-    pairs(ones.map((one) => [one.name.replaceAll("_", " "), Number.isInteger(one.value) ? one.value.toLocaleString() : one.value.toFixed(3)]))));
+    pairs(ones.map((one) => [measure(one.name), Number.isInteger(one.value) ? one.value.toLocaleString() : one.value.toFixed(3)]))));
 }
+
+const measure = (name) => name.replaceAll("_", " ").replace(/\bf1\b/, "F1").replace(/\bece\b/, "calibration error");
 
 export function showSummary(summary) {
   const visits = Object.entries({ ...summary.people, cannot_tell: summary.cannot_tell });

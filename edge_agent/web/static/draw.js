@@ -29,7 +29,7 @@ function drawOne(context, one, scale, dpr, boxes, bars) {
     context.setLineDash([]);
     const best = one.probabilities?.[one.label];
     const words = [one.id != null ? `#${one.id}` : "", known ? `${signOf(one.label)} ${nameOf(one.label)}` : one.certain ? "A picture" : "? Can’t tell",
-      best == null ? "" : `${Math.round(100 * best)} %`].filter(Boolean).join("  ");
+      known && best != null ? `${Math.round(100 * best)} %` : ""].filter(Boolean).join("  ");
     tag(context, words, x - 1.5 * dpr, y, tone, dpr, width);
   }
   if (bars && one.probabilities) drawBars(context, one, x, y + h, w, dpr, width, height);

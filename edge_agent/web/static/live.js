@@ -1,5 +1,6 @@
 // The live view: reads the multipart stream itself, so that each picture carries the boxes that belong to it.
-import { $, problemWords, text } from "./dom.js";
+import { inOrder } from "./device.js";
+import { $, el, problemWords, text } from "./dom.js";
 import { drawPeople } from "./draw.js";
 import { capital, figure, sentence } from "./words.js";
 
@@ -97,11 +98,9 @@ export class LiveView {
   figures() {
     const box = $("figures"); box.hidden = !this.show.figures;
     if (box.hidden || !this.frame) return;
-    const rows = [["camera", `${figure(this.frame.fps, "/s")}`], ["shown here", figure(this.fps, "/s")], ["frame", this.frame.frame],
-      ["size", this.frame.size.join(" × ")], ...Object.entries(this.stats.latency_ms ?? {}).map(([stage, times]) => [stage, figure(times.p50, "ms")])];
-    box.replaceChildren(...rows.flatMap(([key, value]) => {
-      const dt = document.createElement("dt"); dt.textContent = key; const dd = document.createElement("dd"); dd.textContent = value; return [dt, dd];
-    }));
+    const rows = [["camera", figure(this.frame.fps, "/s")], ["shown here", figure(this.fps || null, "/s")], ["frame", this.frame.frame],
+      ["size", this.frame.size.join(" × ")], ...inOrder(this.stats.latency_ms ?? {}).map(([stage, times]) => [stage, figure(times.p50, "ms")])];
+    box.replaceChildren(...rows.flatMap(([key, value]) => [el("dt", {}, key), el("dd", {}, String(value))]));
   }
 }
 

@@ -67,7 +67,8 @@ function toggles() {
       press(button, live.show[name]); live.paint(); live.figures();
     });
   }
-  $("toggle-pause").addEventListener("click", () => { live.pause(!live.paused); press($("toggle-pause"), live.paused); text("toggle-pause", live.paused ? "Go on" : "Pause"); });
+  $("toggle-pause").addEventListener("click", () => { live.pause(!live.paused); press($("toggle-pause"), live.paused); });
+  $("toggle-full").hidden = !document.fullscreenEnabled; // not on an iPhone
   $("toggle-full").addEventListener("click", () => { if (document.fullscreenElement) document.exitFullscreen(); else $("live").requestFullscreen?.(); });
   document.addEventListener("fullscreenchange", () => press($("toggle-full"), document.fullscreenElement != null));
   $("camera").addEventListener("change", () => live.choose($("camera").value));

@@ -40,13 +40,16 @@ function counts(people) {
   for (const [label, n] of Object.entries(people)) {
     let item = list.querySelector(`[data-label="${CSS.escape(label)}"]`);
     if (!item) {
-      item = el("li", { class: toneOf(label), data: { label } }, el("b", {}), el("span", {}, `${signOf(label)} ${nameOf(label)}`));
+      item = el("li", { class: toneOf(label), data: { label } }, el("b", {}), sign(label), el("span", {}, nameOf(label)));
       list.append(item);
     }
     item.dataset.some = n > 0;
     if (item.firstChild.textContent !== String(n)) item.firstChild.textContent = n;
   }
 }
+
+// Told apart without colour too; read aloud is the name beside it.
+export const sign = (label) => el("i", { class: "sign", "aria-hidden": "true" }, signOf(label));
 
 function persons(tracks) {
   $("nobody").hidden = tracks.length > 0;

@@ -1,7 +1,8 @@
 // History: compliance, the chart, and recent visits with their best picture.
 import { chart } from "./chart.js";
 import { $, el, getJson, svg } from "./dom.js";
-import { clock, duration, getLabels, nameOf, percent, signOf, toneOf } from "./words.js";
+import { sign } from "./now.js";
+import { clock, duration, getLabels, nameOf, percent, toneOf } from "./words.js";
 
 let span = { seconds: 3600, bins: 30 };
 let next = null;
@@ -64,7 +65,7 @@ async function loadVisits(before = null) {
 }
 
 function paintVisits() {
-  const list = [...visits.values()].sort((a, b) => when(b) - when(a));
+  const list = [...visits.values()].sort((a, b) => when(b) - when(a)).slice(0, paged ? undefined : PAGE);
   $("no-visits").hidden = list.length > 0;
   $("visits").replaceChildren(...list.map(visitItem));
 }
@@ -75,10 +76,10 @@ function visitItem(event) {
   const label = (event.type === "end" ? event.counted_as : event.after) ?? "cannot_tell";
   const face = event.snapshot
     ? el("img", { src: event.snapshot, alt: `Best picture of visit ${event.track ?? ""}`, width: 56, height: 56, loading: "lazy" })
-    : el("span", { class: "face", "aria-hidden": "true" }, signOf(label));
+    : el("span", { class: "face", "aria-hidden": "true" }, "–");
   const words = event.static ? "A picture, not a visitor" : nameOf(label);
   const lasted = event.type === "end" ? `${duration(event.duration_s)}` : "in view now";
-  return el("li", { class: toneOf(label), data: { visit: event.id, type: event.type, label } }, face,
+  return el("li", { class: toneOf(label), data: { visit: event.id, type: event.type, label } }, el("div", { class: "portrait" }, face, sign(label)),
     el("div", {}, el("b", {}, words), el("small", {}, `${clock(event.first_seen ?? event.at)} · ${lasted}`), el("small", {}, `${event.camera} · #${event.track ?? event.id}`)));
 }
 

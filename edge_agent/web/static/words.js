@@ -34,6 +34,7 @@ export const clock = (when) => {
 const PHRASES = { with_mask: "with a mask", without_mask: "without a mask", mask_weared_incorrect: "with a mask worn wrongly", cannot_tell: "not clear enough to tell" };
 const phrase = (label) => PHRASES[label] ?? label.replaceAll("_", " ");
 export const capital = (words) => words && words[0].toUpperCase() + words.slice(1);
+export const day = (when) => new Date(when).toLocaleDateString([], { day: "numeric", month: "short", year: "numeric" });
 const people = (n) => n === 1 ? "1 person" : `${n} people`;
 
 // Who is in view, from counts by label.
