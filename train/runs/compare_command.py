@@ -23,6 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from train.runs import tracking
+
+    with tracking.translated("comparing"):
+        return _compare(args)
+
+
+def _compare(args: argparse.Namespace) -> int:
     from edge_agent.errors import UsageError
     from train.runs import comparison, records, tracking
 

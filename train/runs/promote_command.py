@@ -24,12 +24,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from edge_agent.errors import UsageError
+    from train.runs import tracking
+
+    if not -1 < args.margin < 1:
+        raise UsageError(f"--margin is {args.margin}; give a difference of {args.metric}, such as 0.005")
+    with tracking.translated(f"promoting in {args.name}"):
+        return _promote(args)
+
+
+def _promote(args: argparse.Namespace) -> int:
+    from edge_agent.errors import UsageError
     from train.runs import records, tracking
     from train.runs.promotion import Rule, judge
     from train.runs.registry import CANDIDATE, CHAMPION, Registry
 
-    if not -1 < args.margin < 1:
-        raise UsageError(f"--margin is {args.margin}; give a difference of {args.metric}, such as 0.005")
     client = tracking.client(tracking.uri())
     registry = Registry(client, args.name)
     run_id = tracking.find_run(client, args.run).info.run_id if args.run else registry.version(CANDIDATE).run_id

@@ -46,20 +46,19 @@ class Registry:
 
     def version(self, given: str) -> Version:
         """A version by its number or by an alias."""
-        from mlflow.exceptions import MlflowException
-
         aliases = self._aliases()
         number = aliases.get(given, given if given.isdigit() else None)
         if number is None:
             known = ", ".join(sorted(aliases)) or "none yet"
             raise NotFoundError(f"model {self._name} has no alias {given}; it has {known}")
         try:
-            return self._record(self._client.get_model_version(self._name, number))
-        except MlflowException as error:
+            with tracking.translated(f"reading version {number} of {self._name}"):
+                return self._record(self._client.get_model_version(self._name, number))
+        except NotFoundError as error:
             raise NotFoundError(f"model {self._name} has no version {number}; `promote` registers a run") from error
 
     def find(self, given: str) -> Version | None:
-        """The version behind an alias; None where the model or the alias is not there."""
+        """The version behind an alias; None where the model or the alias is not there (not where MLflow refuses)."""
         try:
             return self.version(given)
         except NotFoundError:
@@ -121,12 +120,11 @@ class Registry:
         self._tag(version, tracking.as_tags(figures, "export."))
 
     def _aliases(self) -> dict[str, str]:
-        from mlflow.exceptions import MlflowException
-
         try:
             # MLflow gives the numbers as int here and as str elsewhere.
-            return {alias: str(n) for alias, n in self._client.get_registered_model(self._name).aliases.items()}
-        except MlflowException as error:
+            with tracking.translated(f"reading the model {self._name}"):
+                return {alias: str(n) for alias, n in self._client.get_registered_model(self._name).aliases.items()}
+        except NotFoundError as error:
             raise NotFoundError(
                 f"no registered model {self._name}; `promote RUN` registers the first version"
             ) from error

@@ -26,6 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from train.runs import tracking
+
+    with tracking.translated(f"reproducing {args.run}"):
+        return _reproduce(args)
+
+
+def _reproduce(args: argparse.Namespace) -> int:
     from edge_agent.errors import ConfigError
     from train.data import load
     from train.runs import records, reproduce, tracking

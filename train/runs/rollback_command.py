@@ -14,6 +14,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from train.runs import tracking
+
+    with tracking.translated(f"rolling back {args.name}"):
+        return _rollback(args)
+
+
+def _rollback(args: argparse.Namespace) -> int:
+    from train.runs import tracking
     from train.runs.registry import Registry
 
     lost, has = Registry(tracking.client(tracking.uri()), args.name).roll_back(args.to)

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
 
+    from train.config import TrainConfig
+    from train.runs.space import Space
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -27,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from edge_agent.errors import UsageError
     from train.config import read_config
-    from train.runs import objective, space, study
+    from train.runs import objective, space, tracking
 
     wanted = space.read(args.space)
     if args.trials is not None:
@@ -38,15 +41,20 @@ def run(args: argparse.Namespace) -> int:
         objective.default_base(wanted, args.space), runs=args.runs, cache=args.cache, threads=args.threads
     )
     objective.check(config, wanted)
-    storage = args.storage or study.default_storage(config.runs)
-    opened = study.open_study(wanted, storage)
+    with tracking.translated(f"searching {args.space}"):
+        return _search(wanted, config, args.storage)
 
+
+def _search(wanted: Space, config: TrainConfig, storage: str | None) -> int:
+    from train.runs import objective, study, tracking
     from train.runs.study_log import StudyLog
-    from train.runs.tracking import client, experiment, uri
 
-    log = StudyLog(client(uri(), must_exist=False), experiment(), opened, wanted, storage)
+    client = tracking.client(tracking.uri(), must_exist=False)
+    storage = storage or study.default_storage(config.runs)
+    opened = study.open_study(wanted, storage)
+    log = StudyLog(client, tracking.experiment(), opened, wanted, storage)
     before = len(study.finished(opened))
-    print(f"study {wanted.study} at {study.hidden(storage)}: {before} of {wanted.wanted()} trials done", flush=True)
+    print(f"study {wanted.study} at {tracking.hidden(storage)}: {before} of {wanted.wanted()} trials done", flush=True)
 
     def after(opened: Study, trial: FrozenTrial) -> None:
         log.after(opened, trial)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from edge_agent.errors import ConfigError, NotFoundError, UnavailableError, UsageError
 from train.runs.space import Space, Value, differences
+from train.runs.tracking import hidden
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -60,11 +61,6 @@ def default_storage(folder: Path) -> str:
     """SQLite beside the runs; several machines share a PostgreSQL URL instead."""
     folder.mkdir(parents=True, exist_ok=True)
     return f"sqlite:///{folder / 'studies.db'}"
-
-
-def hidden(url: str) -> str:
-    """A storage URL without its password."""
-    return re.sub(r"(//[^:/@]*):[^@]*@", r"\1:***@", url)
 
 
 def open_storage(url: str) -> RDBStorage:

@@ -28,7 +28,7 @@ class StudyLog:
         with tracking.translated(f"opening the experiment {experiment}"):
             found = client.get_experiment_by_name(experiment)
             self._experiment_id = found.experiment_id if found else client.create_experiment(experiment)
-        self.run_id = self._parent(f"{space.study} {studies.hidden(storage)}")
+        self.run_id = self._parent(f"{space.study} {tracking.hidden(storage)}")
 
     def _parent(self, tag: str) -> str:
         """Ours is kept only if nobody was first: two processes may begin at the same moment."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 ANSWER_WITHIN_S = 5.0
 MODEL_FILE, RECORD_FILE = "model.keras", "model.json"
+SQLITE = b"SQLite format 3\0"
 MODEL_FOLDERS = ("", "model", "export", "artifacts")
 
 
@@ -28,48 +29,83 @@ class TrackingError(MaskwatchError):
     exit_status = 69
 
 
-def refuse_absent_store(uri: str) -> None:
-    """Raise where nothing answers at `uri`; MLflow itself would retry for minutes, or make an empty store."""
+def refuse_absent_store(uri: str, may_be_made: bool = False) -> None:
+    """Raise where nothing answers at `uri`; MLflow itself would retry for minutes, or make an empty store.
+
+    may_be_made: a SQLite file or a folder that is not there yet is no error.
+    """
     if uri.startswith(("http://", "https://")):
         _ask(uri)
+    elif uri.startswith(("postgresql", "mysql", "mssql")):
+        _connect(uri)
+    elif uri.startswith("databricks"):
+        return
     elif uri.startswith("sqlite:///"):
         path = Path(uri.removeprefix("sqlite:///").split("?")[0])
-        if not path.is_file():
+        if path.is_file():
+            with path.open("rb") as file:
+                if file.read(len(SQLITE)) not in (SQLITE, b""):
+                    raise UnavailableError(f"{path} is no MLflow store, nor any SQLite file; set MLFLOW_TRACKING_URI")
+        elif not may_be_made:
             raise NotFoundError(
                 f"no MLflow store {path}; train a model first, or set MLFLOW_TRACKING_URI to where the runs are"
             )
-    elif (
-        not uri.startswith(("postgresql", "mysql", "mssql", "databricks"))
-        and not Path(uri.removeprefix("file://")).is_dir()
-    ):
+    elif not may_be_made and not Path(uri.removeprefix("file://")).is_dir():
         raise NotFoundError(f"no MLflow store {uri}; set MLFLOW_TRACKING_URI to where the runs are")
 
 
+def _connect(uri: str) -> None:
+    from sqlalchemy import create_engine
+    from sqlalchemy.exc import SQLAlchemyError
+
+    seconds = {} if uri.startswith("mssql") else {"connect_timeout": round(ANSWER_WITHIN_S)}
+    try:
+        create_engine(uri, connect_args=seconds).connect().close()
+    except (SQLAlchemyError, ImportError) as error:
+        reason = str(error.__cause__ or error).strip().splitlines()[0]
+        raise UnavailableError(
+            f"no MLflow store at {hidden(uri)}: {reason}; start the database or set MLFLOW_TRACKING_URI"
+        ) from error
+
+
 def _ask(uri: str) -> None:
-    hidden = re.sub(r"//[^/@]*@", "//", uri)
+    bare = re.sub(r"//[^/@]*@", "//", uri)
     try:
         # A password in the URL is for MLflow; /health needs none.
-        with urllib.request.urlopen(f"{hidden.rstrip('/')}/health", timeout=ANSWER_WITHIN_S):
+        with urllib.request.urlopen(f"{bare.rstrip('/')}/health", timeout=ANSWER_WITHIN_S):
             return
     except urllib.error.HTTPError as error:
-        raise UnavailableError(f"{hidden} answers {error.code} at /health; is it an MLflow server?") from error
+        raise UnavailableError(f"{bare} answers {error.code} at /health; is it an MLflow server?") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise UnavailableError(
-            f"no MLflow server answers at {hidden}: {reason}; start it or set MLFLOW_TRACKING_URI"
+            f"no MLflow server answers at {bare}: {reason}; start it or set MLFLOW_TRACKING_URI"
         ) from error
 
 
 def client(uri: str, must_exist: bool = True) -> MlflowClient:
-    """A client for `uri`, also made MLflow's own default; `must_exist` refuses a store that is not there."""
-    if must_exist:
-        refuse_absent_store(uri)
+    """A client for `uri`, also made MLflow's own default.
+
+    must_exist: a SQLite file that is not there is refused instead of made; a server has to answer in any case.
+    """
+    refuse_absent_store(uri, may_be_made=not must_exist)
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # files of a few MB: noise among the figures
     import mlflow
 
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
-    return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+    with translated(f"opening the MLflow store {hidden(uri)}"):
+        return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def hidden(url: str) -> str:
+    """A database's URL without its password."""
+    return re.sub(r"(//[^:/@]*):[^@]*@", r"\1:***@", url)
+
+
+def is_missing(error: Exception) -> bool:
+    """MLflow says that a thing is not there; a wrong password or a server in trouble says nothing of it."""
+    return getattr(error, "error_code", "") in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 @contextmanager
@@ -80,30 +116,27 @@ def translated(what: str) -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        kind = (
-            NotFoundError
-            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
-            else TrackingError
-        )
+        kind = NotFoundError if is_missing(error) else TrackingError
         raise kind(f"{what}: {' '.join(str(error).split())[:300]}") from error
 
 
 def find_run(mlflow_client: MlflowClient, given: str) -> Run:
     """A run by its id, by the beginning of its id (8 characters and more), or by its name where that is unique."""
-    from mlflow.exceptions import MlflowException
-
     if re.fullmatch(r"[0-9a-f]{32}", given):
         try:
-            return mlflow_client.get_run(given)
-        except MlflowException as error:
+            with translated(f"reading the run {given}"):
+                return mlflow_client.get_run(given)
+        except NotFoundError as error:
             raise NotFoundError(
-                f"no run {given} in {mlflow_client.tracking_uri}; `compare` without a run lists them"
+                f"no run {given} in {hidden(mlflow_client.tracking_uri)}; `compare` without a run lists them"
             ) from error
     with translated(f"looking for the run {given}"):
         known = list(all_runs(mlflow_client))
     hits = [r for r in known if r.info.run_name == given or (len(given) >= 8 and r.info.run_id.startswith(given))]
     if not hits:
-        raise NotFoundError(f"no run {given} in {mlflow_client.tracking_uri}; `compare` without a run lists them")
+        raise NotFoundError(
+            f"no run {given} in {hidden(mlflow_client.tracking_uri)}; `compare` without a run lists them"
+        )
     if len(hits) > 1:
         raise NotFoundError(f"{given} names {len(hits)} runs: {', '.join(r.info.run_id for r in hits)}; give an id")
     return hits[0]

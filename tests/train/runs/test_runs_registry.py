@@ -158,6 +158,8 @@ def test_bad_input_is_named_and_the_registry_stays_as_it_was(
         ("sqlite:///{folder}/none.db", 66, "no MLflow store"),
         ("http://127.0.0.1:9", 69, "no MLflow server answers at http://127.0.0.1:9"),
         ("http://me:secret@127.0.0.1:9", 69, "no MLflow server answers at http://127.0.0.1:9"),
+        ("postgresql+psycopg://me:secret@127.0.0.1:9/runs", 69, "no MLflow store at postgresql+psycopg://me:***@"),
+        ("sqlite:///" + __file__, 69, "nor any SQLite file"),
     ],
 )
 def test_a_registry_that_is_not_there_is_said_at_once_and_not_made(
@@ -174,6 +176,25 @@ def test_a_registry_that_is_not_there_is_said_at_once_and_not_made(
     assert says in message
     assert "secret" not in message
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_registry_that_refuses_to_answer_crowns_nobody(
+    make_run: MakeRun, registry: Registry, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import sqlite3
+
+    first, worse = make_run(made_up(10)), make_run(made_up(60))
+    promote(registry, first)
+    with sqlite3.connect(store / "mlflow.db") as database:
+        database.execute("ALTER TABLE registered_model_aliases RENAME TO hidden_for_a_while")
+    try:
+        assert promote(registry, worse) == 69
+    finally:
+        with sqlite3.connect(store / "mlflow.db") as database:
+            database.execute("ALTER TABLE hidden_for_a_while RENAME TO registered_model_aliases")
+    assert "no such table" in capsys.readouterr().err
+    assert registry.version(CHAMPION).run_id == first
+    assert registry.of_run(worse) is None
 
 
 def test_a_comparison_shows_every_class_and_the_faces_that_differ(

@@ -153,6 +153,23 @@ def test_a_storage_that_is_not_there_is_named_without_its_password(
     assert "secret" not in str(caught.value)
 
 
+def test_a_search_whose_mlflow_is_not_there_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from train.__main__ import main
+
+    (tmp_path / "base.toml").write_text(f'dataset = "none.toml"\nruns = "{tmp_path}/runs"\n')
+    path = write_space(tmp_path, config="base.toml")
+    path.write_text(
+        path.read_text().replace("\nx = { low = 0.0", "\nlabel_smoothing = { low = 0.0").replace("1.0", "0.1")
+    )
+    before = sorted(tmp_path.iterdir())
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert main(["search", "--space", str(path)]) == 69
+    assert "no MLflow server answers at http://127.0.0.1:9" in capsys.readouterr().err
+    assert sorted(tmp_path.iterdir()) == before
+
+
 @pytest.mark.parametrize(
     ("keys", "says"),
     [
