@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from edge_agent.errors import ModelError
+from edge_agent.errors import ModelError, UsageError
 from edge_agent.model_file import Manifest, ModelFile, load
 
 HANGS_AFTER_S = 120.0
@@ -29,9 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print one file after the other; the first that does not pass ends it, as ModelError or NotFoundError."""
-    if getattr(args, "threads", 1) < 1:
-        raise ModelError(f"--threads is {args.threads}; give 1 or more")
+    """Print one file after the other; the first that does not pass ends it.
+
+    Raises ModelError, NotFoundError or UsageError.
+    """
+    if not 1 <= getattr(args, "threads", 1) <= 64:
+        raise UsageError(f"--threads is {args.threads}; give 1 to 64")
     for path in args.file:
         model = load(path)
         if args.action == "inspect":
@@ -66,10 +69,8 @@ def _lines(model: ModelFile, manifest: Manifest) -> list[tuple[str, str]]:
         ("sha256", model.sha256),
         ("model", f"{manifest.name} {manifest.version}, a {manifest.kind}: {manifest.architecture}"),
         ("labels", ", ".join(manifest.labels)),
-        (
-            "input",
-            f"{size.width_px} x {size.height_px} px, {size.dtype} {size.colour_order}; inside: {size.normalisation}",
-        ),
+        ("input", f"{size.width_px} x {size.height_px} px, {size.dtype} {size.colour_order}"),
+        ("inside", size.normalisation or "-"),
         ("quantisation", " ".join(filter(None, [manifest.quantisation, manifest.quantisation_detail]))),
         ("size", f"{manifest.flatbuffer_bytes:,} bytes, {manifest.parameters:,} parameters"),
         (

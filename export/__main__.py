@@ -5,16 +5,25 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge_agent.errors import MaskwatchError, UsageError
+from pydantic import TypeAdapter, ValidationError
+
+from edge_agent.errors import MaskwatchError, NotFoundError, UnavailableError, UsageError
+from edge_agent.model_file.manifest import Version, Word
 from export.source import Source, resolve
 
 DATA = Path(__file__).resolve().parents[1] / "train" / "configs" / "shared.dataset.toml"
 VARIANTS = ("float32", "float16", "dynamic", "int8")
+BOUNDS = {
+    "crop_margin": (0, 2),
+    "temperature": (0.05, 100),
+    "score": (0, 1),
+    "calibration_per_class": (1, 1_000_000),
+    "gate_crops": (1, 1_000_000),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,8 +72,7 @@ def _export(args: argparse.Namespace) -> int:
     strange = [variant for variant in variants if variant not in VARIANTS]
     if strange:
         raise UsageError(f"--variant is {strange[0]!r}; give some of {', '.join(VARIANTS)}, or all")
-    if args.release and len(variants) != 1:
-        raise UsageError("--release takes one variant; give --variant with one name")
+    _check(args, variants)
     _one_thread()
     labels = tuple(args.labels.split(",")) if args.labels else None
     overrides = {
@@ -76,26 +84,54 @@ def _export(args: argparse.Namespace) -> int:
     source = resolve(args.model, overrides)
     order = _order(args, source, variants)
 
-    from export.pipeline import export
-    from export.report import whole
     from train.data import load
 
-    reports = export(source, load(args.data), order, _say)
+    dataset = load(args.data)
+    _make_folder(order.folder)
+
+    from export.build import write
+    from export.pipeline import export
+    from export.report import whole
+
+    reports = export(source, dataset, order, _say)
     text = whole(order.name, order.version, source.keras_file.name, reports)
-    order.folder.mkdir(parents=True, exist_ok=True)
     (order.folder / "export.md").write_text(text, "utf-8")
     record = {"name": order.name, "version": order.version, "variants": [report.to_json() for report in reports]}
     (order.folder / "export.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
     print(json.dumps(record) if args.json else text)
     passed = all(report.passed for report in reports)
     if args.release and passed:
-        shutil.copyfile(order.folder / reports[0].written, args.release)
+        write(args.release, (order.folder / reports[0].written).read_bytes())
         _say(f"released as {args.release}")
     if source.run_id and not args.no_mlflow:
         from export.tracking import log_back
 
         log_back(source, order.folder, reports, _say)
     return 0 if passed else 1
+
+
+def _check(args: argparse.Namespace, variants: Sequence[str]) -> None:
+    """What is wrong with the command line is said before TensorFlow is imported."""
+    for name, (low, high) in BOUNDS.items():
+        value = getattr(args, name)
+        if value is not None and not low <= value <= high:
+            raise UsageError(f"--{name.replace('_', '-')} is {value:g}; give {low:g} to {high:g}")
+    for name, pattern, example in (("name", Word, "door-classifier"), ("version", Version, "1.2.0")):
+        try:
+            TypeAdapter(pattern).validate_python(getattr(args, name) or example)
+        except ValidationError:
+            raise UsageError(f"--{name} is {getattr(args, name)!r}; give something like {example}") from None
+    if args.release and len(variants) != 1:
+        raise UsageError("--release takes one variant; give --variant with one name")
+    if args.release and (args.release.is_dir() or not args.release.parent.is_dir()):
+        raise NotFoundError(f"--release {args.release} is no place for a file; give FOLDER/NAME.tflite")
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UnavailableError(f"cannot make the folder {folder}: {error.strerror}; give another --out") from None
 
 
 def _order(args: argparse.Namespace, source: Source, variants: tuple[str, ...]) -> Order:  # type: ignore[name-defined]  # noqa: F821

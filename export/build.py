@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from pydantic import ValidationError
+
 from edge_agent.errors import ModelError
 from edge_agent.model_file import (
     Calibration,
@@ -98,43 +100,84 @@ def draft(
 ) -> Draft:
     """A model file with golden inputs chosen for this network; its tolerance is still the widest.
 
-    detail: parameters, calibration_crops, calibration_data, maps (of a detector, in the order of the outputs).
+    detail: parameters, normalisation, calibration_crops, calibration_data, tools, maps (of a detector, in the order of
+    the outputs).
     """
     _, height, width, _ = runtime.inputs[0].shape
-    labels = source.labels
-
     reference = open_runtime(converted.flatbuffer, xnnpack=False)
-    golden = choose(source.kind, runtime.run, reference.run, width, height, labels)
+    golden = choose(source.kind, runtime.run, reference.run, width, height, source.labels)
+    manifest = _manifest(source, converted, (width, height), name, version, detail, len(golden.small))
+    return Draft(converted.flatbuffer, manifest, golden)
+
+
+def check_record(source: Source, name: str, version: str) -> None:
+    """Before dear work: does what training recorded and the command line states fit the contract of a model file?
+
+    Raises UsageError or ModelError that names the entry.
+    """
+    detail = {
+        "parameters": 0,
+        "normalisation": "",
+        "calibration_crops": 0,
+        "calibration_data": "",
+        "maps": ("score_8",),
+        "tools": {},
+    }
+    nothing = Converted("float32", bytes(16), "plain")
+    try:
+        _manifest(source, nothing, (64, 64), name, version, detail, WIDEST.count)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        entry = ".".join(str(part) for part in first["loc"]) or "record"
+        raise ModelError(f"{source.keras_file}: its {entry} is {first['input']!r}: {first['msg']}") from None
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{source.keras_file}: an entry of its record is of the wrong kind: {error}") from None
+
+
+def temperature_of(source: Source) -> float:
+    """What log-probabilities are divided by; 1 where training recorded none."""
+    given = source.record.get("temperature")
+    return 1.0 if given is None else float(given)
+
+
+def _manifest(
+    source: Source,
+    converted: Converted,
+    size_px: tuple[int, int],
+    name: str,
+    version: str,
+    detail: dict[str, Any],
+    golden_inputs: int,
+) -> Manifest:
     record = source.record
-    manifest = Manifest(
+    return Manifest(
         name=name,
         version=version,
         kind=cast(Literal["classifier", "detector"], source.kind),
-        labels=labels,
+        labels=source.labels,
         architecture=_word(record),
         parameters=int(record.get("parameters") or detail["parameters"]),
         trained_at=source.trained_at,
         epochs=int(record.get("epochs") or 0),
         input=InputPart(
-            width_px=width, height_px=height, normalisation=str(record.get("normalisation", "x / 127.5 - 1"))
+            width_px=size_px[0],
+            height_px=size_px[1],
+            normalisation=str(record.get("normalisation") or detail["normalisation"]),
         ),
         quantisation=cast(Quantisation, converted.variant),
         quantisation_detail=_quantisation(converted),
         calibration=Calibration(
-            temperature=float(record.get("temperature") or 1.0),
-            crops=detail["calibration_crops"],
-            data=detail["calibration_data"],
+            temperature=temperature_of(source), crops=detail["calibration_crops"], data=detail["calibration_data"]
         ),
         classifier=_classifier(source) if source.kind == "classifier" else None,
         detector=_detector(record, detail["maps"]) if source.kind == "detector" else None,
-        golden=WIDEST.model_copy(update={"count": len(golden.small)}),
+        golden=WIDEST.model_copy(update={"count": golden_inputs}),
         mlflow_run_id=source.run_id,
         tools=detail["tools"],
         minimum_agent_version=MINIMUM_AGENT,
         flatbuffer_sha256="0" * 64,
         flatbuffer_bytes=len(converted.flatbuffer),
     )
-    return Draft(converted.flatbuffer, manifest, golden)
 
 
 def write(path: Path, content: bytes) -> None:

@@ -56,6 +56,15 @@ def input_size(model: Any) -> tuple[int, int]:
     return int(width), int(height)
 
 
+def normalisation(model: Any) -> str:
+    """What a layer at the front does to the picture, as `x / 127.5 - 1`; empty where that cannot be told."""
+    first = next((layer for layer in model.layers if type(layer).__name__ != "InputLayer"), None)
+    if type(first).__name__ != "Rescaling" or np.ndim(first.scale) or np.ndim(first.offset):
+        return ""
+    shift = "" if first.offset == 0 else f" {'-' if first.offset < 0 else '+'} {abs(first.offset):g}"
+    return f"x / {1 / first.scale:g}{shift}"
+
+
 def predict(model: Any, pictures: U8, batch: int = 32) -> list[F32]:
     """What Keras itself says: each output as float32 (n, ...) for uint8 RGB (n, height, width, 3)."""
     rows: list[list[F32]] = []

@@ -137,6 +137,7 @@ def _variant(
         say(f"{variant}: {recipe}: {outcome.failures()}")
     details = {
         "parameters": model.count_params(),
+        "normalisation": convert.normalisation(model),
         "calibration_crops": len(calibration) if variant == "int8" else 0,
         "calibration_data": "photographs of the training split" if variant == "int8" else "",
         "maps": tuple(_map_name(tensor.shape, height) for tensor in runtime.outputs),

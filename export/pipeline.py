@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from edge_agent.classify import calibrated
-from edge_agent.errors import UsageError
+from edge_agent.errors import ModelError, UsageError
 from edge_agent.model_file import Metric, read
 from edge_agent.records import F32
 from edge_agent.runtime import Runtime, check_input, open_runtime
 from export import convert, gates
-from export.build import Draft, blind_to, draft, write
+from export.build import Draft, blind_to, check_record, draft, temperature_of, write
 from export.build import faults as faults_of
 from export.faces import Faces, calibration_faces, gate_faces
 from export.gates import Outcome
@@ -50,6 +50,7 @@ class Order:
 
 def export(source: Source, dataset: Dataset, order: Order, say: Say) -> list[VariantReport]:
     """Every variant wanted, one after another."""
+    check_record(source, order.name, order.version)
     if source.kind == "detector":
         from export.detector import export_detector
 
@@ -57,15 +58,17 @@ def export(source: Source, dataset: Dataset, order: Order, say: Say) -> list[Var
     model = convert.load_keras(source.keras_file)
     width, height = convert.input_size(model)
     _fits(source, dataset, model, width, height)
-    margin = float(source.record.get("crop_margin") or 0.0)
+    margin = float(source.record["crop_margin"])
     say(f"cutting calibration and gate faces at {width} px")
     calibration = calibration_faces(dataset, width, margin, order.calibration_per_class)
     faces = gate_faces(dataset, width, margin, order.gate_crops)
     if len(faces) < FEWEST_GATE_CROPS:
         say(f"only {len(faces)} faces for the gates; {FEWEST_GATE_CROPS} and more make their figures firm")
     say(f"asking Keras about {len(faces)} gate faces")
-    temperature = float(source.record.get("temperature") or 1.0)
-    keras = calibrated(convert.predict(model, faces.pictures)[0], temperature)
+    raw = convert.predict(model, faces.pictures)[0]
+    _are_probabilities(source, raw)
+    temperature = temperature_of(source)
+    keras = calibrated(raw, temperature)
     judge = _Judge(source, order, faces, keras, temperature, say)
     return [_variant(judge, model, variant, calibration) for variant in order.variants]
 
@@ -99,6 +102,7 @@ def _variant(judge: _Judge, model: Any, variant: str, calibration: Faces) -> Var
         judge.say(f"{variant}: {recipe}: {outcome.failures()}")
     details = {
         "parameters": model.count_params(),
+        "normalisation": convert.normalisation(model),
         "calibration_crops": len(calibration) if variant == "int8" else 0,
         "calibration_data": "class-balanced faces of the training split" if variant == "int8" else "",
         "maps": (),
@@ -201,4 +205,14 @@ def _fits(source: Source, dataset: Dataset, model: Any, width: int, height: int)
         raise UsageError(
             f"{source.keras_file} has the labels {', '.join(labels)}, the data set {', '.join(dataset.labels)}; "
             "give --data with the model's labels, in the same order"
+        )
+
+
+def _are_probabilities(source: Source, outputs: F32) -> None:
+    """Logits would pass every gate, since they are compared with themselves, and mean nothing on a device."""
+    worst = float(np.abs(outputs.sum(axis=1) - 1).max())
+    if not (outputs.min() >= 0 and worst < 0.01):  # this way round, so that NaN is refused
+        raise ModelError(
+            f"{source.keras_file} gives values from {outputs.min():.3g} to {outputs.max():.3g} whose sum is off 1 by "
+            f"{worst:.3g}: no probabilities; end it with a softmax over the labels"
         )

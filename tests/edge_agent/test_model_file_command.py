@@ -63,3 +63,8 @@ def test_a_flatbuffer_made_to_harm_is_refused_and_does_not_bring_verify_down(
         path.write_bytes(pack(bytes(rubbish), sound.manifest, sound.golden))
         assert main(["models", "verify", str(path)]) == 65
         assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("threads", ["0", "-1", "65"])
+def test_a_number_of_threads_out_of_bounds_is_wrong_usage(threads: str) -> None:
+    assert main(["models", "verify", "--threads", threads, str(SHIPPED)]) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -124,6 +125,41 @@ def test_a_model_that_fails_a_gate_gets_no_release_name(
     report = (tmp_path / "export.md").read_text()
     assert "REFUSED" in report
     assert "FAILED" in report
+
+
+def test_a_network_that_gives_no_probabilities_is_refused(
+    tiny_run: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = convert.load_keras(tiny_run.folder / "model.keras")
+    model.layers[-1].activation = keras.activations.linear
+    model.save(tmp_path / "model.keras")
+    shutil.copy(tiny_run.folder / "model.json", tmp_path)
+    command = order(TinyRun(tmp_path, tiny_run.data), tmp_path / "out", "--variant", "float32", "--claim", "litert")
+    assert main(command) == 65
+    assert "end it with a softmax" in capsys.readouterr().err
+    assert not list((tmp_path / "out").glob("*.tflite*"))
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"), [("temperature", "hot"), ("crop_margin", -3), ("thresholds", {"certain": 7}), ("labels", [""])]
+)
+def test_a_record_that_cannot_become_a_manifest_is_named_before_anything_dear(
+    tiny_run: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str], entry: str, value: object
+) -> None:
+    shutil.copy(tiny_run.folder / "model.keras", tmp_path)
+    record = json.loads((tiny_run.folder / "model.json").read_text())
+    (tmp_path / "model.json").write_text(json.dumps(record | {entry: value}))
+    capsys.readouterr()
+    assert main(order(TinyRun(tmp_path, tiny_run.data), tmp_path, "--variant", "float32", "--claim", "litert")) == 65
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("export: ")]
+    assert "model.keras" in line
+
+
+def test_what_the_front_of_a_network_does_to_a_picture_is_read_from_it(exported: Path) -> None:
+    assert load(exported / "helmets-float32.tflite").manifest.input.normalisation == "x / 127.5 - 1"
+    picture = keras.Input((SIZE, SIZE, 3))
+    assert convert.normalisation(keras.Model(picture, keras.layers.Rescaling(1 / 255)(picture))) == "x / 255"
+    assert convert.normalisation(keras.Model(picture, keras.layers.ReLU()(picture))) == ""
 
 
 @pytest.mark.skipif(not LEGACY_PYTHON.is_file(), reason="needs the environment of make legacy-env")

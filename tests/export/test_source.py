@@ -88,6 +88,36 @@ def test_wrong_usage_is_status_2(tmp_path: Path) -> None:
     assert main([str(tmp_path / "notes.txt")]) == 2
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--crop-margin=-1",
+        "--temperature=0",
+        "--temperature=nan",
+        "--score=2",
+        "--gate-crops=0",
+        "--calibration-per-class=0",
+        "--version=one",
+        "--name=../up",
+        "--variant=",
+    ],
+)
+def test_an_option_out_of_bounds_is_one_line_and_status_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    (tmp_path / "model.keras").write_bytes(b"")
+    assert main([str(tmp_path), "--variant", "float32", "--claim", "litert", option]) == 2
+    error = capsys.readouterr().err
+    assert option.split("=")[0] in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_a_place_for_the_release_that_is_not_there_is_said_before_anything_dear(tmp_path: Path) -> None:
+    (tmp_path / "model.keras").write_bytes(b"")
+    for place in (tmp_path, tmp_path / "none" / "x.tflite"):
+        assert main([str(tmp_path), "--claim", "litert", "--release", str(place)]) == 66
+
+
 def test_a_broken_record_is_status_65(tmp_path: Path) -> None:
     (tmp_path / "model.keras").write_bytes(b"")
     (tmp_path / "model.json").write_text("{")
