@@ -26,7 +26,7 @@ test-tools:
 
 # --- the agent: on the shipped sample, or SOURCE=0, SOURCE=rtsp://..., SOURCE=clip.mp4
 run: $(DEVICE)/.done
-	@$(DEVICE)/bin/edge-agent run $(if $(SOURCE),--source '$(SOURCE)') $(if $(CONFIG),--config '$(CONFIG)') $(ARGS)
+	@$(DEVICE)/bin/edge-agent run $(if $(value SOURCE),--source '$(subst ','\'',$(value SOURCE))') $(if $(CONFIG),--config '$(CONFIG)') $(ARGS)
 
 # --- the gate
 test: $(DEV)/.done $(LEGACY)/.done test-tools

@@ -1,7 +1,8 @@
 """`edge-agent check-config`: is the configuration fit to run, and what does it come to?
 
 The effective configuration goes to stdout as TOML (or JSON) without secrets; what is wrong goes to stderr in one line,
-with exit status 78. Files that it names are looked at too: secrets, certificates, models.
+with exit status 78. Files that it names are looked at too: secrets, certificates, models (all but their golden inputs,
+which `edge-agent models verify` runs).
 """
 
 from __future__ import annotations
@@ -26,12 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 where it is fit to run; ConfigError (78) or NotFoundError (66) else."""
+    """0 where it is fit to run; ConfigError (78), NotFoundError (66) or ModelError (65) else."""
     config = load(args.path or args.config)
     for key, path in files_named(config):
         if not path.exists():
             raise NotFoundError(f"{key}: there is no file {path}; check the path, or leave the key out")
     _look_into_secrets(config)
+    _look_into_models(config)
     for remark in remarks(config):
         print(f"note: {remark}", file=sys.stderr)
     if not args.quiet:
@@ -77,3 +79,12 @@ def _look_into_secrets(config: Config) -> None:
         from edge_agent.mqtt_client import tls_context
 
         tls_context(config.mqtt)
+
+
+def _look_into_models(config: Config) -> None:
+    from edge_agent.model_file import load as load_model
+
+    detector = config.detector.model if config.detector.kind == "tflite" else None
+    for kind, path in (("classifier", config.classifier.model), ("detector", detector)):
+        if path is not None:
+            load_model(path, kind)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -198,6 +199,15 @@ def test_a_folder_without_write_permission_for_state_is_said(tmp_path: Path) -> 
 
 def test_the_sample_lies_in_the_package_and_is_small() -> None:
     assert (SAMPLES / "sample.mp4").stat().st_size < 1_000_000
+
+
+@pytest.mark.parametrize("source", ["it's here.mp4", "rtsp://user:pa$word@camera/stream?a=1&b=2", "0"])
+def test_make_run_hands_a_source_over_as_it_is_given(source: str) -> None:
+    root = Path(__file__).parents[2]
+    command = ["make", "--silent", "--dry-run", "run", f"SOURCE={source}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)
+    words = shlex.split(done.stdout.splitlines()[-1])
+    assert words[-2:] == ["--source", source]
 
 
 def free_port() -> int:

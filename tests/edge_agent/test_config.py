@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge_agent.classify import SHIPPED
 from edge_agent.cli import main
 from edge_agent.config import Config, load, read_secret
 from edge_agent.config.show import effective, fingerprint, to_toml
@@ -210,6 +211,15 @@ def test_check_config_ends_with_78_for_a_wrong_one_and_66_for_a_missing_model(tm
     assert main(["check-config", "--config", str(write(tmp_path, "[mqtt]\nport = 0\n"))]) == 78
     assert main(["check-config", "--config", str(write(tmp_path, '[classifier]\nmodel = "no.tflite"\n'))]) == 66
     assert "classifier.model: there is no file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("kind", "keep", "words"), [("classifier", 5000, "cut short"), ("detector", None, "a detector is wanted")]
+)
+def test_check_config_ends_with_65_for_a_model_that_the_agent_would_refuse(tmp_path, capsys, kind, keep, words):
+    (tmp_path / "m.tflite").write_bytes(SHIPPED.read_bytes()[:keep])
+    assert main(["check-config", str(write(tmp_path, f'[{kind}]\nmodel = "m.tflite"\n'))]) == 65
+    assert words in capsys.readouterr().err
 
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
