@@ -35,7 +35,7 @@ def open_detector(config: DetectorConfig) -> Detector:
         return TFLiteDetector.open(path, config.score, config.nms_iou, config.min_face_px, config.threads)
     if config.kind == "yunet":
         score = YUNET_SCORE if config.score is None else config.score
-        return YuNetDetector.open(config.model, score, config.nms_iou, config.min_face_px)
+        return YuNetDetector.open(config.model, score, config.nms_iou, config.min_face_px, config.longer_side_px)
     if config.kind == "haar":
         return HaarDetector.open(config.min_face_px)
     raise ConfigError(f"detector.kind is {config.kind!r}; give one of {', '.join(KINDS)}")

@@ -47,6 +47,15 @@ def test_the_projects_own_detector_names_a_file_that_is_not_there(tmp_path: Path
 
 
 @pytest.mark.shared_data
+def test_yunet_scales_pictures_to_the_side_that_the_configuration_states(shared: Path) -> None:
+    file = str(shared / "models" / "yunet_n.onnx")
+    detector = open_detector(DetectorConfig(kind="yunet", model=file, longer_side_px=320))
+    assert isinstance(detector, YuNetDetector)
+    detector.detect(np.full((360, 640, 3), 90, np.uint8))
+    assert detector.size_px == (320, 180)
+
+
+@pytest.mark.shared_data
 def test_yunet_gives_boxes_in_pixels_of_the_picture_whatever_its_size(shared: Path) -> None:
     detector = YuNetDetector.open(shared / "models" / "yunet_n.onnx")
     clip = cv2.VideoCapture(str(shared / "data" / "clips" / "man_bare.mp4"))
