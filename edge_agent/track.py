@@ -8,12 +8,13 @@
 Each person has a box that moves on by its own speed; detections are given to boxes by the assignment of least cost
 (distance in face sizes, difference in size, difference in what the classifier says). A person missed is kept for
 `lost_after_s`; one who stood still when lost, for `return_within_s`. A second box on a tracked face begins nothing.
+A sighting away from where a person is expected is in doubt until others follow it: a false box carries nobody off.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -26,7 +27,7 @@ REACH_SIDES_PER_S = 2.0  # whose speed is known may change it
 UNKNOWN_SIDES_PER_S = 6.0  # whose speed is not known yet may be a walker at 1.2 m/s with a face 0.2 m high
 REACH_SIDES_MOST = 2.5
 KNOWN_AFTER_HITS = 3
-JUMP_SIDES = 0.5  # further than a head at rest moves between two looks
+JUMP_SIDES = 0.5  # further from where one is expected than a known speed errs between two looks
 RETURN_SIDES = 1.2  # how far from the place where one stood still
 SETTLED_SIDES_PER_S = 0.6  # slower than this is standing still
 SIZE_RATIO_MOST = 1.8
@@ -37,46 +38,62 @@ STILL_MEMORY_S = 2.0
 SECOND_BOX_SHARE = 0.6  # of the smaller box inside the other: the same head
 
 
+@dataclass(frozen=True, slots=True)
+class _Motion:
+    """Where somebody was when last seen, and how they moved, pixels a second."""
+
+    box: Box
+    speed_x: float
+    speed_y: float
+    last_s: float
+
+    def predicted(self, at_s: float) -> Box:
+        """Where they are at a later moment, if they went on."""
+        ahead_s = min(COAST_S, max(0.0, at_s - self.last_s))
+        return Box(self.box.x + self.speed_x * ahead_s, self.box.y + self.speed_y * ahead_s, self.box.w, self.box.h)
+
+
 @dataclass(slots=True)
 class _Path:
-    """One person, as the tracker thinks of them. Speeds in pixels a second."""
+    """One person, as the tracker thinks of them. before: how they moved before a sighting that is in doubt."""
 
     id: int
-    box: Box
+    motion: _Motion
     reading: Reading | None
     first_s: float
-    last_s: float
     hits: int = 1
     misses: int = 0
-    speed_x: float = 0.0
-    speed_y: float = 0.0
-    rest: Box | None = None
-    hits_since_rest: int = 0
+    before: _Motion | None = None
+    hits_since: int = 0
     probabilities: tuple[float, ...] = ()
     still_since_s: float = 0.0
     still_at: Box = field(default_factory=lambda: Box(0, 0, 0, 0))
     smooth: Box = field(default_factory=lambda: Box(0, 0, 0, 0))
 
     @property
+    def box(self) -> Box:
+        return self.motion.box
+
+    @property
+    def last_s(self) -> float:
+        return self.motion.last_s
+
+    @property
     def side(self) -> float:
         return max(1.0, (self.box.w + self.box.h) / 2)
 
     def places(self, at_s: float) -> list[Box]:
-        """Where to look: where the speed leads, and the place that a jump has just left."""
-        return [self.predicted(at_s)] if self.rest is None else [self.predicted(at_s), self.rest]
+        """Where to look: where the speed leads, and where it led before a sighting that is in doubt."""
+        return [motion.predicted(at_s) for motion in (self.motion, self.before) if motion is not None]
 
     def go_back(self) -> None:
-        """The jump led to nothing: a false box had taken the place of one who stands still and looks away."""
-        if self.rest is not None:
-            self.box, self.rest, self.speed_x, self.speed_y = self.rest, None, 0.0, 0.0
-
-    def predicted(self, at_s: float) -> Box:
-        ahead_s = min(COAST_S, max(0.0, at_s - self.last_s))
-        return Box(self.box.x + self.speed_x * ahead_s, self.box.y + self.speed_y * ahead_s, self.box.w, self.box.h)
+        """The sighting led to nothing: it was a false box beside one who looks away, or is hidden."""
+        if self.before is not None:
+            self.motion, self.before = self.before, None
 
     @property
     def settled(self) -> bool:
-        speed = math.hypot(self.speed_x, self.speed_y) / self.side
+        speed = math.hypot(self.motion.speed_x, self.motion.speed_y) / self.side
         return speed < SETTLED_SIDES_PER_S and self.last_s - self.first_s >= 1.0
 
 
@@ -97,7 +114,7 @@ class Tracker:
             for path in self._paths:
                 path.reading = None
                 if path.misses == 0:
-                    path.last_s = max(path.last_s, at_s)
+                    path.motion = replace(path.motion, last_s=max(path.last_s, at_s))
             return self._tracks(at_s)
         free = self._match(at_s, readings)
         self._paths = [path for path in self._paths if not self._has_left(path, at_s)]
@@ -113,11 +130,16 @@ class Tracker:
     def resized(self, scale_x: float, scale_y: float) -> None:
         """Follow a change of resolution."""
         for path in self._paths:
-            path.rest = None
-            path.box = _scaled(path.box, scale_x, scale_y)
+            path.before = None
+            motion = path.motion
+            path.motion = replace(
+                motion,
+                box=_scaled(motion.box, scale_x, scale_y),
+                speed_x=motion.speed_x * scale_x,
+                speed_y=motion.speed_y * scale_y,
+            )
             path.still_at = _scaled(path.still_at, scale_x, scale_y)
             path.smooth = _scaled(path.smooth, scale_x, scale_y)
-            path.speed_x, path.speed_y = path.speed_x * scale_x, path.speed_y * scale_y
 
     def _match(self, at_s: float, readings: list[Reading]) -> list[Reading]:
         """Give readings to people; returns those that nobody takes."""
@@ -129,7 +151,7 @@ class Tracker:
                 _see(path, at_s, found[row])
             else:
                 path.reading, path.misses = None, path.misses + 1
-                if path.misses >= 2:
+                if path.misses >= 2 and path.before and at_s - path.before.last_s <= self._keep_s(path):
                     path.go_back()
         return [reading for column, reading in enumerate(readings) if column not in taken]
 
@@ -155,17 +177,19 @@ class Tracker:
         return min(REACH_SIDES_MOST, REACH_SIDES + per_s * unseen_s)
 
     def _has_left(self, path: _Path, at_s: float) -> bool:
-        keep_s = self._config.lost_after_s
-        if path.settled:
-            keep_s = max(keep_s, self._config.return_within_s)
-        return path.misses >= 2 and at_s - path.last_s > keep_s  # twice: a slow heartbeat alone loses nobody
+        # Twice: a slow heartbeat alone loses nobody
+        return path.misses >= 2 and at_s - path.last_s > self._keep_s(path)
+
+    def _keep_s(self, path: _Path) -> float:
+        lost_after_s = self._config.lost_after_s
+        return max(lost_after_s, self._config.return_within_s) if path.settled else lost_after_s
 
     def _is_second_box(self, box: Box) -> bool:
         return any(path.misses == 0 and _share(path.box, box) > SECOND_BOX_SHARE for path in self._paths)
 
     def _begin(self, at_s: float, reading: Reading) -> None:
         box = reading.face.box
-        path = _Path(self._next_id, box, reading, at_s, at_s, probabilities=reading.probabilities)
+        path = _Path(self._next_id, _Motion(box, 0.0, 0.0, at_s), reading, at_s, probabilities=reading.probabilities)
         path.still_since_s, path.still_at, path.smooth = at_s, box, box
         self._paths.append(path)
         self._next_id += 1
@@ -174,7 +198,7 @@ class Tracker:
         return [
             Track(
                 id=path.id,
-                box=path.box if path.misses == 0 else path.predicted(at_s),
+                box=path.box if path.misses == 0 else path.motion.predicted(at_s),
                 reading=path.reading,
                 first_seen_s=path.first_s,
                 last_seen_s=path.last_s,
@@ -188,35 +212,44 @@ class Tracker:
 
 def _see(path: _Path, at_s: float, reading: Reading) -> None:
     """Take a reading: place, speed, stillness."""
-    box, elapsed_s = reading.face.box, at_s - path.last_s
-    _note_jump(path, box)
-    if elapsed_s > 0:
-        (x, y), (old_x, old_y) = box.centre, path.box.centre
-        gain = min(1.0, elapsed_s / SPEED_MEMORY_S)
-        path.speed_x += gain * ((x - old_x) / elapsed_s - path.speed_x)
-        path.speed_y += gain * ((y - old_y) / elapsed_s - path.speed_y)
+    box = reading.face.box
+    _doubt(path, at_s, box)
+    old, elapsed_s = path.motion, at_s - path.last_s
+    path.motion = _moved(old, at_s, box)
     share = min(1.0, max(elapsed_s, 0.0) / STILL_MEMORY_S)
     path.smooth = _between(path.smooth, box, share)
     if _sides_apart(path.smooth, path.still_at) > STILL_SIDES:
         path.still_at, path.still_since_s = path.smooth, at_s
-    old = path.probabilities
-    path.probabilities = tuple(0.7 * p + 0.3 * q for p, q in zip(old, reading.probabilities, strict=True))
-    path.box, path.reading, path.last_s = box, reading, at_s
-    path.hits, path.misses = path.hits + 1, 0
+    looks = zip(path.probabilities, reading.probabilities, strict=True)
+    path.probabilities = tuple(0.7 * p + 0.3 * q for p, q in looks)
+    path.reading, path.hits, path.misses = reading, path.hits + 1, 0
 
 
-def _note_jump(path: _Path, box: Box) -> None:
-    """Remember where one stood who seems to jump, until the new place is seen again, or the old one is."""
-    if path.rest is None:
-        if path.settled and _sides_apart(box, path.box) > JUMP_SIDES:
-            path.rest, path.hits_since_rest = path.box, 0
+def _moved(old: _Motion, at_s: float, box: Box) -> _Motion:
+    """The motion after a sighting; old speed fades with SPEED_MEMORY_S."""
+    elapsed_s = at_s - old.last_s
+    if elapsed_s <= 0:
+        return replace(old, box=box, last_s=at_s)
+    (x, y), (old_x, old_y) = box.centre, old.box.centre
+    gain = min(1.0, elapsed_s / SPEED_MEMORY_S)
+    speed_x = old.speed_x + gain * ((x - old_x) / elapsed_s - old.speed_x)
+    speed_y = old.speed_y + gain * ((y - old_y) / elapsed_s - old.speed_y)
+    return _Motion(box, speed_x, speed_y, at_s)
+
+
+def _doubt(path: _Path, at_s: float, box: Box) -> None:
+    """Remember the motion before a sighting that may be false, until the new place is seen again, or the old one is."""
+    expected = path.motion.predicted(at_s)
+    if path.before is None:
+        if path.hits >= KNOWN_AFTER_HITS and _sides_apart(box, expected) > JUMP_SIDES:
+            path.before, path.hits_since = path.motion, 0
         return
-    if _sides_apart(box, path.rest) < _sides_apart(box, path.box):
+    if _sides_apart(box, path.before.predicted(at_s)) < _sides_apart(box, expected):
         path.go_back()
         return
-    path.hits_since_rest += 1
-    if path.hits_since_rest >= KNOWN_AFTER_HITS - 1:
-        path.rest = None
+    path.hits_since += 1
+    if path.hits_since >= KNOWN_AFTER_HITS - 1:
+        path.before = None
 
 
 def _cost(place: Box, path: _Path, reading: Reading, reach_sides: float) -> float:
