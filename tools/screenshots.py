@@ -20,6 +20,8 @@ from page_support import Camera, agent, chromium, page_of, sample_frames
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "is_mobile": True, "has_touch": True}
 SURE = '#picture[data-sure="1"]'
+COUNTED = '#counts li[data-some="true"]:not(.tx)'
+LABELS = ("with_mask", "without_mask", "mask_weared_incorrect")
 JPEG_QUALITY = 82
 
 
@@ -33,10 +35,20 @@ def shoot_a_verdict(page: Page, path: Path) -> None:
     for _ in range(60):
         page.wait_for_selector(SURE, timeout=180_000)
         page.wait_for_timeout(1200)  # counts and tiles follow the picture within a second
+        before = page.locator(COUNTED).count()
         shoot(page, path)
-        if page.locator(SURE).count():
+        if before and page.locator(COUNTED).count() and page.locator(SURE).count():
             return
     raise SystemExit("nobody stayed in view long enough; is the machine busy?")
+
+
+def around(page: Page, selector: str, margin_px: float = 16) -> dict[str, float]:
+    """Where on the whole page an element is, with a margin: left, top, width, height in CSS pixels."""
+    return page.locator(selector).evaluate(
+        """(e, m) => { const b = e.getBoundingClientRect(); const t = e.firstElementChild.getBoundingClientRect().top;
+        return { x: b.x - m, y: t + scrollY - m, width: b.width + 2 * m, height: b.bottom - t + 2 * m }; }""",
+        margin_px,
+    )
 
 
 def lingers(frames: list[bytes], first: int) -> list[bytes]:
@@ -53,15 +65,17 @@ def look(browser: Browser, url: str, folder: Path, frames: list[bytes], camera: 
         notes = {"name": "notes.jpg", "mimeType": "image/jpeg", "buffer": b"no picture"}
         page.set_input_files("#files", [*faces, notes])
         page.wait_for_selector("#results li[data-state=failed]", timeout=180_000)
-        page.locator("#try").screenshot(path=folder / "try-it.jpg", type="jpeg", quality=JPEG_QUALITY)
+        shoot(page, folder / "try-it.jpg", full_page=True, clip=around(page, "#try"))
         camera.frames = frames
-        page.wait_for_selector('#visits li[data-type="end"] img >> nth=2', timeout=180_000)
+        for label in LABELS:
+            page.wait_for_selector(f'#visits li[data-type="end"][data-label="{label}"] img', timeout=180_000)
         page.evaluate("document.getElementById('history').scrollIntoView()")
         page.wait_for_timeout(1500)
         shoot(page, folder / "history.jpg")
     camera.frames = lingers(frames, 142)
     with page_of(browser, url, **PHONE) as (page, _):
         shoot_a_verdict(page, folder / "phone.jpg")
+    camera.frames = lingers(frames, 24)  # beside the statistics
     with page_of(browser, url, color_scheme="dark") as (page, _):
         page.keyboard.press("s")
         shoot_a_verdict(page, folder / "dark.jpg")
