@@ -125,7 +125,8 @@ class Agent:
             events = lane.decider.update(frame.at_s, frame.utc_s, tracks, lane.size_px)
             verdicts = lane.decider.verdicts()
         with self.watch.stage("record"):
-            self.parts.recorder.offer(frame, verdicts, events)
+            seen = [reading.face.box for reading in readings or ()]
+            self.parts.recorder.offer(frame, verdicts, events, seen)
         with self.watch.stage("report"):
             self._report(events)
             lane.show(frame, verdicts, readings)

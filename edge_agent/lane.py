@@ -107,7 +107,8 @@ class Lane:
         self.status = status
         self.reason = (self.source.problem or REASONS.get(status, "")) if status != "online" else ""
         if changed:
-            self.view = self._view(self.view.bgr if frame is None else frame.bgr, self.view.tracks)
+            # Never this frame's picture: `show` gave it with its faces, or, in a pause, nobody looked for faces in it
+            self.view = self._view(self.view.bgr, self.view.tracks)
         return changed
 
     def served(self, frame: Frame) -> None:

@@ -3,7 +3,7 @@
 With `record.uncertain` what is less certain, or could not be judged at all, does so too.
 
     store = SnapshotStore(root, config.record, config.privacy, labels, clock)
-    store.offer(frame, verdicts, events)      each frame; never waits, never raises
+    store.offer(frame, verdicts, events, seen)      each frame; never waits, never raises
     store.note(events)                        visits that end without a frame
     store.saved, store.failed, store.dropped  counters        store.problem   why nothing is saved now, or ""
     store.latest() -> list of SavedPicture, newest first      store.close()   waits for the writer
@@ -103,13 +103,18 @@ class SnapshotStore:
                     return saved.path.read_bytes()
         return None
 
-    def offer(self, frame: Frame, verdicts: Sequence[Verdict], events: Sequence[Event]) -> None:
-        """Keep the best views; hand to the writer what is complete."""
+    def offer(
+        self, frame: Frame, verdicts: Sequence[Verdict], events: Sequence[Event], seen: Sequence[Box] = ()
+    ) -> None:
+        """Keep the best views; hand to the writer what is complete.
+
+        seen: every box found in this frame, also those that belong to no verdict: none stays clear in `blurred`.
+        """
         if not self.enabled:
             return
         faces = tuple(verdict.box for verdict in verdicts)
         for verdict in verdicts:
-            self._consider(frame, verdict, faces)
+            self._consider(frame, verdict, faces, seen)
         self.note(events)
         for key, best in list(self._best.items()):
             if best.camera == frame.camera and frame.at_s - best.since_s >= self._config.best_within_s:
@@ -131,7 +136,7 @@ class SnapshotStore:
         if self._writer:
             self._writer.close(wait_s)
 
-    def _consider(self, frame: Frame, verdict: Verdict, faces: tuple[Box, ...]) -> None:
+    def _consider(self, frame: Frame, verdict: Verdict, faces: tuple[Box, ...], seen: Sequence[Box]) -> None:
         if not verdict.visit or verdict.static or verdict.quality <= 0:
             return
         judged = verdict.label != CANNOT_TELL
@@ -151,8 +156,16 @@ class SnapshotStore:
         if best is None and len(self._best) >= (CROPS_MOST if crop_only else WHOLE_MOST):
             self._save(next(iter(self._best)))
         since_s = frame.at_s if best is None else best.since_s
-        about = self._about(frame, verdict)
-        self._best[key] = _Candidate(score, picture, about, frame.utc_s, frame.camera, verdict.box, faces, since_s)
+        self._best[key] = _Candidate(
+            score=score,
+            picture=picture,
+            about=self._about(frame, verdict),
+            utc_s=frame.utc_s,
+            camera=frame.camera,
+            box=verdict.box,
+            faces=(*faces, *seen),
+            since_s=since_s,
+        )
 
     def _save(self, key: tuple[str, str]) -> None:
         candidate = self._best.pop(key)

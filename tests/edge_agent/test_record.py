@@ -264,6 +264,18 @@ def test_a_saved_picture_with_blurred_faces_shows_no_face(desk: Callable[..., De
     assert np.abs(saved[:, :60].astype(int) - picture()[:, :60]).mean() < 6
 
 
+def test_a_box_that_belongs_to_nobody_is_blurred_too(desk: Callable[..., Desk]) -> None:
+    d = desk(privacy="blurred")
+    around = Box(20, 20, 200, 140)
+    d.store.offer(d.frame(), [verdict("v")], [], [FACE, around])
+    d.store.note([end("v")])
+    d.store.close(60)
+    saved = cv2.imread(str(next(d.root.rglob("*.jpg"))))
+    x, y, w, h = around.rounded()
+    was, now = picture()[y : y + h, x : x + w], saved[y : y + h, x : x + w]
+    assert float(cv2.matchTemplate(now, was, cv2.TM_CCOEFF_NORMED).max()) < 0.6
+
+
 def test_a_full_disk_stops_saving_and_not_the_agent_and_saving_resumes(
     desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
 ) -> None:
