@@ -10,6 +10,7 @@ from pydantic.json_schema import models_json_schema
 
 from edge_agent import __version__
 from edge_agent.config import HttpConfig
+from edge_agent.web import examples
 from edge_agent.web.api import EventsQuery, HistoryQuery
 from edge_agent.web.models import MODELS
 from edge_agent.web.streams import LiveQuery
@@ -18,14 +19,6 @@ from edge_agent.web.uploads import MULTIPART, RAW
 Json = dict[str, Any]
 REF = "#/components/schemas/{model}"
 
-FACE = {
-    "box": [412, 96, 88, 104],
-    "score": 0.97,
-    "label": "with_mask",
-    "certain": True,
-    "probabilities": {"with_mask": 0.98, "without_mask": 0.01, "mask_weared_incorrect": 0.01},
-}
-PREDICTION = {"image": "door.jpg", "faces": [FACE]}
 PROBLEMS = {
     "400": "the sender went away or the request is broken",
     "401": "the token is missing or wrong",
@@ -68,13 +61,19 @@ def document(config: HttpConfig, version: str) -> Json:
 
 
 def _state() -> Json:
-    health = _json("HealthBody", "the agent counts people")
-    ready = _json("ReadyBody", "ready")
+    healthy = _json("HealthBody", "people are counted", examples.HEALTHY)
+    failing = _json("HealthBody", "people are not counted", examples.FAILING)
+    ready = _json("ReadyBody", "a frame was processed, or it is known why not", examples.READY)
+    not_ready = _json("ReadyBody", "not yet", examples.NOT_READY)
     free = {"type": "object", "additionalProperties": True}
     return {
-        "/health": _get("health", "Whether the agent works, with reasons", {"200": health, "503": health}),
-        "/ready": _get("ready", "Whether the first frame was processed", {"200": ready, "503": ready}),
-        "/metrics": _get("metrics", "Prometheus metrics", {"200": _content("text/plain", {"type": "string"})}),
+        "/health": _get("health", "Whether the agent works, with reasons", {"200": healthy, "503": failing}),
+        "/ready": _get("ready", "Whether the first frame was processed", {"200": ready, "503": not_ready}),
+        "/metrics": _get(
+            "metrics",
+            "Prometheus metrics",
+            {"200": _content("text/plain", {"type": "string"}, example=examples.METRICS)},
+        ),
         "/model_info": _get(
             "modelInfo", "Manifests of classifier and detector", {"200": _content("application/json", free)}
         ),
@@ -125,8 +124,8 @@ def _predictions(config: HttpConfig) -> Json:
     refused = _problems("408", "413", "415", "422", "503")
     bounds = f"at most {config.max_image_bytes} bytes and {config.max_image_pixels} pixels a picture"
     answer = _json("PredictionBody", "what `edge-agent predict --json` prints")
-    answer["content"]["application/json"]["example"] = PREDICTION
-    lines = _content("application/x-ndjson", {"type": "string"}, "a JSON line a picture, in order, as soon as known")
+    words = "a JSON line a picture, in order, as soon as known"
+    lines = _content("application/x-ndjson", {"type": "string"}, words, examples.LINES)
     return {
         "/predict": {
             "post": {
@@ -166,16 +165,20 @@ def _parameters(model: type[BaseModel]) -> list[Json]:
         choices = [choice for choice in schema.get("anyOf", []) if choice.get("type") != "null"]
         plain = {k: v for k, v in schema.items() if k not in {"anyOf", "title", "description"} and v is not None}
         shape = {**plain, **(choices[0] if choices else {})}
-        out.append({"name": name, "in": "query", "description": schema.get("description", ""), "schema": shape})
+        parameter = {"name": name, "in": "query", "description": schema.get("description", ""), "schema": shape}
+        example = {"example": examples.PARAMETERS[name]} if name in examples.PARAMETERS else {}
+        out.append({**parameter, **example})
     return out
 
 
-def _json(model: str, words: str) -> Json:
-    return _content("application/json", {"$ref": REF.format(model=model)}, words)
+def _json(model: str, words: str, example: Any = None) -> Json:
+    schema = {"$ref": REF.format(model=model)}
+    return _content("application/json", schema, words, example or examples.ANSWERS.get(model))
 
 
-def _content(kind: str, schema: Json, words: str = "the answer") -> Json:
-    return {"description": words, "content": {kind: {"schema": schema}}}
+def _content(kind: str, schema: Json, words: str = "the answer", example: Any = None) -> Json:
+    shown = {"schema": schema} if example is None else {"schema": schema, "example": example}
+    return {"description": words, "content": {kind: shown}}
 
 
 def _problem(words: str) -> Json:
