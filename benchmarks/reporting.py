@@ -1,6 +1,9 @@
 """Figures of the reporting side, with a real mosquitto: latency, rate, start-up and memory with a full spool, CPU.
 
-python benchmarks/reporting.py [--json FILE] [--events 100000] [--seconds 30]
+python benchmarks/reporting.py [--json FILE] [--events 100000] [--seconds 30] [--visits 30]
+
+appearance: from a person's coming into the picture of a camera to the message `new` at the subscriber, through a whole
+agent; latency: the part of it that is reporting.
 """
 
 from __future__ import annotations
@@ -8,16 +11,16 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import math
 import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from whole_agent import PERIOD_S, TRUTH, appearances_s, sample_frames, watching
 
 from broker_support import Broker, Subscriber, free_port, until, visit
 from edge_agent.config import SpoolConfig, load
@@ -53,6 +56,31 @@ def reporting(port: int, folder: Path) -> Iterator[Reporter]:
         yield reporter
     finally:
         reporter.close()
+
+
+def appearance(folder: Path, visits: int) -> dict[str, float]:
+    """A whole agent before a camera that shows the sample again and again."""
+    broker, arrived = Broker(folder).start(), []
+    subscriber = Subscriber(broker.port, topics=("maskwatch/door/events/hall",)).start()
+    subscriber.client.on_message = lambda _c, _u, m: arrived.append((time.monotonic(), json.loads(m.payload)["type"]))
+    with watching(sample_frames(), broker.port, folder) as (_, camera):
+        first_s = time.monotonic() + PERIOD_S  # the first round is for starting
+        seconds = PERIOD_S * (2 + visits / len(TRUTH["visits"]))
+        until(lambda: sum(1 for at, kind in arrived if kind == "new" and at > first_s) >= visits, seconds)
+        people_s = [moment for moment in appearances_s(camera, time.monotonic()) if moment > first_s]
+    subscriber.stop()
+    broker.stop()
+    told_s = [at for at, kind in arrived if kind == "new"]
+    next_told_s = (min((at for at in told_s if at > person), default=math.inf) - person for person in people_s[:-1])
+    stays_s = TRUTH["visits"][0]["to_s"] - TRUTH["visits"][0]["from_s"]
+    took_s = sorted(taken for taken in next_told_s if taken < stays_s)
+    return {
+        "people": len(people_s) - 1,
+        "told_while_in_view": len(took_s),
+        "p50_s": statistics.median(took_s),
+        "p95_s": took_s[int(len(took_s) * 0.95)],
+        "worst_s": took_s[-1],
+    }
 
 
 def latency(folder: Path) -> dict[str, float]:
@@ -142,8 +170,10 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--events", type=int, default=100_000)
     parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--visits", type=int, default=30)
     args = parser.parse_args()
     parts: dict[str, Callable[[Path], dict[str, float]]] = {
+        "appearance": lambda folder: appearance(folder, args.visits),
         "latency": latency,
         "spool": lambda folder: through_the_spool(folder, args.events),
         "cpu": lambda folder: cpu(folder, args.seconds),
