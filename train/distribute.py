@@ -145,7 +145,7 @@ def shared_batches(x: NDArray[Any], y: NDArray[Any], batch_size: int, place: Pla
     """
     import keras
 
-    if batch_size % place.devices or batch_size % place.processes:
+    if batch_size < 1 or batch_size % place.devices or batch_size % place.processes:
         raise ConfigError(f"batch size {batch_size} cannot be shared by {place.devices} devices; give a multiple of it")
     if len(x) < batch_size:
         raise ConfigError(f"{len(x)} samples make no batch of {batch_size}; give a smaller batch size")

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,8 @@ def read_features(path: Path) -> dict[str, Any]:
     try:
         with np.load(path, allow_pickle=False) as book:
             return {name: book[name] for name in ("x", "y", "labels")}
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"{path} holds no features: {error}") from error
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise ModelError(f"{path} holds no features: {error}; make them again") from error
 
 
 def head(width: int, labels: int, units: int, learning_rate: float) -> Any:
@@ -81,16 +82,16 @@ def head(width: int, labels: int, units: int, learning_rate: float) -> Any:
 
 def train(args: argparse.Namespace) -> dict[str, Any]:
     """Train on whatever devices this process was given; the same figures on each process."""
+    book = read_features(args.features)
     if args.devices > 1 and args.logical:
         distribute.logical_cpus(args.devices)
     place = distribute.begin(args.seed)
     import keras
 
     keras.utils.set_random_seed(args.seed)
-    book = read_features(args.features)
     x, labels = book["x"].astype(np.float32), len(book["labels"])
     y = np.eye(labels, dtype=np.float32)[book["y"]]
-    if place.processes == 1 and keras.backend.backend() == "tensorflow":
+    if args.devices > 1 or (place.processes == 1 and keras.backend.backend() == "tensorflow"):
         with distribute.mirrored(args.devices) as count:
             place = distribute.Place(devices=count)
             model = head(x.shape[1], labels, args.units, args.learning_rate)

@@ -33,6 +33,10 @@ class Dimension(BaseModel):
         if bool(self.choices) == (self.low is not None and self.high is not None):
             raise ValueError("give either choices, or low and high")
         if self.low is not None and self.high is not None:
+            if not (math.isfinite(self.low) and math.isfinite(self.high)):
+                raise ValueError(f"low is {self.low} and high is {self.high}; give finite numbers")
+            if self.step is not None and not 0 < self.step < math.inf:
+                raise ValueError(f"step is {self.step}; give a number above 0")
             if not self.low < self.high:
                 raise ValueError(f"low is {self.low} and high is {self.high}; low has to be smaller")
             if self.log and self.low <= 0:
@@ -64,7 +68,7 @@ class Space(BaseModel):
     """The whole file. `config` and `fixed` are what every trial starts from; `space` names keys of the same config."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    study: str = Field(min_length=1)
+    study: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="names run folders too")
     sampler: Literal["tpe", "grid", "random"] = "tpe"
     pruner: Literal["median", "hyperband", "none"] = "median"
     warm_up_steps: int = Field(default=3, ge=0)
@@ -102,10 +106,10 @@ class Space(BaseModel):
 def read(path: Path) -> Space:
     """A space file; its errors name the key, the value and what would do."""
     if not path.is_file():
-        raise NotFoundError(f"no space file {path}; train/configs/ has an example")
+        raise NotFoundError(f"no space file {path}; train/runs/spaces/ has an example")
     try:
         return Space.model_validate(tomllib.loads(path.read_text("utf-8")))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]

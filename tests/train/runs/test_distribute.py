@@ -91,6 +91,26 @@ def test_features_that_are_not_there_are_named(tmp_path: Path, capsys: pytest.Ca
     assert "make them: python -m train.distribute_head features" in capsys.readouterr().err
 
 
+def test_a_file_that_is_cut_short_is_named(features: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from train.distribute_head import main
+
+    (tmp_path / "half.npz").write_bytes(features.read_bytes()[:9000])
+    assert main(["train", str(tmp_path / "half.npz")]) == 65
+    assert "holds no features" in capsys.readouterr().err
+
+
+def test_several_devices_under_jax_are_refused_and_not_passed_over(
+    features: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import keras
+
+    from train.distribute_head import main
+
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    assert main(["train", str(features), "--devices", "2"]) == 78
+    assert "several local devices use TensorFlow; the backend is jax" in capsys.readouterr().err
+
+
 def test_processes_share_a_batch_without_overlap_and_without_gap() -> None:
     order = np.random.default_rng(0).permutation(100).astype(np.int64)
     for count in (1, 2, 4):
@@ -102,6 +122,8 @@ def test_a_batch_that_devices_cannot_share_is_refused() -> None:
     x, y = np.zeros((64, 2)), np.zeros(64)
     with pytest.raises(ConfigError, match="give a multiple"):
         distribute.shared_batches(x, y, 32, Place(0, 1, 3), seed=0)
+    with pytest.raises(ConfigError, match="give a multiple"):
+        distribute.shared_batches(x, y, 0, Place(), seed=0)
     with pytest.raises(ConfigError, match="smaller batch size"):
         distribute.shared_batches(x, y, 128, Place(), seed=0)
 

@@ -175,10 +175,13 @@ def test_a_search_whose_mlflow_is_not_there_leaves_nothing_behind(
     [
         ({"x": "{ low = 1.0, high = 0.0 }"}, "low has to be smaller"),
         ({"x": "{ low = 0.0, high = 1.0, log = true }"}, "above 0"),
+        ({"x": "{ low = 0.0, high = inf }"}, "finite"),
+        ({"x": "{ low = 0.0, high = 1.0, step = 0.0 }", "sampler": "grid"}, "above 0"),
         ({"x": "{ choices = [] }"}, "either choices"),
         ({"sampler": "grid"}, "a grid needs choices"),
         ({"sampler": "guess"}, "sampler"),
         ({"trials": 0}, "trials"),
+        ({"study": "../elsewhere"}, "study"),
         ({"colour": 1}, "colour"),
     ],
 )
