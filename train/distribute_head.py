@@ -1,6 +1,6 @@
 """Train a classifier head on cached features with several devices or machines.
 
-    python -m train.distribute_head features --config train/configs/first.toml features.npz
+    python -m train.distribute_head features --config train/configs/kaggle.toml features.npz
     python -m train.distribute_head train features.npz --out head.npz [--devices 2]
 
 The second command runs once for each process of a group (train/distribute.py names the variables). Features are made
@@ -25,21 +25,24 @@ from train.files import write_atomically
 
 def make_features(config_path: Path, out: Path) -> None:
     """Pooled backbone features of the first bank of views and of the validation faces: x, y, val_x, val_y, labels."""
-    from train.config import read_config
+    from train.config import PhaseConfig, read_config
     from train.crops import exact_crops
     from train.data import load
     from train.draws import Views
     from train.faces import regions
     from train.models import build, halve
     from train.phases import run_front
-    from train.pipeline import chosen, indices
+    from train.pipeline import chosen, indices, start_from
 
     config = read_config(config_path)
     data = load(config.dataset)
     samples = chosen(data, config)
     store = regions(samples, config.cache, Path(config.landmarks_model) if config.landmarks_model else None)
     views = Views(samples, store, data.labels, config)
-    front = halve(build(config.model, len(data.labels)), config.phase[0]).front
+    network = build(config.model, len(data.labels))
+    if config.start_from:
+        start_from(network, Path(config.start_from))
+    front = halve(network, PhaseConfig(name="head", epochs=1, learning_rate=1e-3)).front  # whatever the phases open
     draws = views.bank(0)
     x = [run_front(front, np.stack([views.view(d) for d in draws[i : i + 64]])) for i in range(0, len(draws), 64)]
     val = [s for s in data.of("val") if s.side_px >= config.report_side_px and s.box is not None]

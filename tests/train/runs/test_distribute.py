@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from runs_support import draw_dataset
 
 from edge_agent.errors import ConfigError
 from train import distribute
@@ -74,6 +75,21 @@ def test_two_jax_processes_reach_the_loss_of_one(features: Path) -> None:
     for found in both:
         assert found["loss"] == pytest.approx(single["loss"], abs=TOLERANCE)
         assert found["weights"] == pytest.approx(single["weights"], rel=TOLERANCE)
+
+
+def test_features_of_photographs_are_pooled_whatever_the_phases_open(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from train.distribute_head import main
+
+    config, made = draw_dataset(tmp_path, pictures=12), tmp_path / "features.npz"
+    assert "open_layers = -1" in config.read_text()
+    assert main(["features", "--config", str(config), str(made)]) == 0
+    with np.load(made) as book:
+        assert book["x"].ndim == book["val_x"].ndim == 2
+        assert len(book["x"]) == len(book["y"]) == 48
+    assert main(["train", str(made), "--epochs", "2", "--batch-size", "16"]) == 0
+    assert len(json.loads(capsys.readouterr().out.splitlines()[-1])["loss"]) == 2
 
 
 def test_several_processes_on_tensorflow_are_refused(features: Path) -> None:
