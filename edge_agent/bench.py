@@ -7,6 +7,7 @@ for the number of faces, which is given.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import platform
@@ -171,7 +172,10 @@ def _detector(config: DetectorConfig) -> tuple[Any, dict[str, str]]:
     detector = open_detector(config)
     manifest = getattr(detector, "manifest", None)
     version = "-" if manifest is None else manifest.version
-    return detector, {"name": detector.name, "version": version, "sha256": getattr(detector, "sha256", "-")}
+    sha256 = getattr(detector, "sha256", "-")
+    if config.kind == "yunet" and config.model is not None:
+        sha256 = hashlib.sha256(config.model.read_bytes()).hexdigest()
+    return detector, {"name": detector.name, "version": version, "sha256": sha256}
 
 
 def _numbers(text: str) -> list[int]:

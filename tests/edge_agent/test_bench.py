@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -51,6 +52,18 @@ def test_the_table_names_the_device_and_the_model(capsys: pytest.CaptureFixture[
     out = capsys.readouterr().out
     assert "classifier: " in out
     assert "p95" in out
+
+
+@pytest.mark.shared_data
+def test_a_yunet_of_the_users_own_is_named_with_the_hash_of_its_file(
+    shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = shared / "models" / "yunet_n.onnx"
+    config = tmp_path / "agent.toml"
+    config.write_text(f"[detector]\nkind = 'yunet'\nmodel = '{file}'\n")
+    assert main(["bench", "--json", "--config", str(config), "--threads", "1", "--repeats", "1"]) == 0
+    found = json.loads(capsys.readouterr().out)["models"]["detector"]
+    assert (found["name"], found["sha256"]) == ("yunet", hashlib.sha256(file.read_bytes()).hexdigest())
 
 
 @pytest.mark.parametrize(
