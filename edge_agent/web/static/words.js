@@ -31,7 +31,7 @@ export const clock = (when) => {
     : { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 };
 // How a count reads in a sentence.
-const PHRASES = { with_mask: "with a mask", without_mask: "without a mask", mask_weared_incorrect: "with a mask worn wrongly", cannot_tell: "not clear enough to tell" };
+const PHRASES = { with_mask: "with a mask", without_mask: "without a mask", mask_weared_incorrect: "masked wrongly", cannot_tell: "not clear enough" };
 const phrase = (label) => PHRASES[label] ?? label.replaceAll("_", " ");
 export const capital = (words) => words && words[0].toUpperCase() + words.slice(1);
 export const day = (when) => new Date(when).toLocaleDateString([], { day: "numeric", month: "short", year: "numeric" });
