@@ -15,7 +15,8 @@ from broker_support import Broker, Subscriber, until
 
 AGENT = Path(__file__).with_name("reporting_agent.py")
 KILLS = int(os.environ.get("MASKWATCH_KILLS", "10"))
-DRAIN_WITHIN_S = 60
+STARTS_WITHIN_S = 180  # a busy machine is slow, and that is no mistake of the agent
+DRAIN_WITHIN_S = 180
 
 
 def start_agent(port: int, state_dir: Path, seconds: float) -> subprocess.Popen[bytes]:
@@ -30,7 +31,7 @@ def committed(state_dir: Path) -> list[str]:
     return log.read_text().splitlines() if log.exists() else []
 
 
-@pytest.mark.timeout(60 + 30 * KILLS)
+@pytest.mark.timeout(300 + 60 * KILLS)
 def test_every_committed_event_arrives_however_often_the_agent_is_killed(tmp_path):
     rng = random.Random(7)
     broker = Broker(tmp_path).start()
@@ -43,7 +44,7 @@ def test_every_committed_event_arrives_however_often_the_agent_is_killed(tmp_pat
             broker.stop()
         agent = start_agent(broker.port, state_dir, 600)
         before = len(committed(state_dir))
-        assert until(lambda before=before: len(committed(state_dir)) > before)
+        assert until(lambda before=before: len(committed(state_dir)) > before, STARTS_WITHIN_S)
         time.sleep(rng.uniform(0, 0.4))
         agent.send_signal(signal.SIGKILL)
         agent.wait(20)
