@@ -11,19 +11,6 @@ from edge_agent.messages import Info, ModelInfo
 from edge_agent.predictor import FaceMaskPredictor
 
 
-def model_info(predictor: FaceMaskPredictor) -> dict[str, Any]:
-    """Both manifests, where the models have one."""
-    found: dict[str, Any] = {}
-    for kind, part in (("classifier", predictor.classifier), ("detector", predictor.detector)):
-        model = getattr(part, "model", None)
-        about: dict[str, Any] = {"name": part.name}
-        if model is not None:
-            about |= {"sha256": model.sha256, "file_bytes": model.path.stat().st_size}
-            about["manifest"] = model.manifest.model_dump(mode="json", by_alias=True)
-        found[kind] = about
-    return found
-
-
 def info_of(config: Config, predictor: FaceMaskPredictor) -> Info:
     """What the device says of itself over MQTT."""
     capabilities = ["events", "stats"]

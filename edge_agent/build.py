@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from edge_agent import __version__, logs
-from edge_agent.about import info_of, model_info
+from edge_agent.about import info_of
 from edge_agent.agent import Agent, Parts
 from edge_agent.config import Config, read_secret
 from edge_agent.errors import UnavailableError
@@ -84,7 +84,7 @@ def _open_server(parts: Parts, opened: contextlib.ExitStack) -> WebServer | None
     sources = WebSources(
         health=parts.health.report,
         metrics=parts.metrics.text,
-        model_info=lambda: model_info(parts.predictor),
+        model_info=lambda: parts.predictor.model_info(),
         snapshot=lambda visit: parts.recorder.picture_of(visit),
         redact=live_redactor(parts.config.http, parts.config.privacy),
         predictor=lambda: FaceMaskPredictor(parts.config),

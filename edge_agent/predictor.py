@@ -104,6 +104,18 @@ class FaceMaskPredictor:
         done = time.perf_counter()
         return readings, {"preprocess": (cut - started) * 1e3, "classify": (done - cut) * 1e3}
 
+    def model_info(self) -> dict[str, Any]:
+        """`{"classifier": {...}, "detector": {...}}`: names, and of model files SHA-256, size in bytes and manifest."""
+        found: dict[str, Any] = {}
+        for kind, part in (("classifier", self.classifier), ("detector", self.detector)):
+            model = getattr(part, "model", None)
+            about: dict[str, Any] = {"name": part.name}
+            if model is not None:
+                about |= {"sha256": model.sha256, "file_bytes": model.path.stat().st_size}
+                about["manifest"] = model.manifest.model_dump(mode="json", by_alias=True)
+            found[kind] = about
+        return found
+
     def certain(self, reading: Reading) -> bool:
         """Whether this face alone would be counted: large enough, and its likeliest class likely enough."""
         large = reading.face.box.shorter_side >= self._min_face_px

@@ -1,3 +1,6 @@
+import contextlib
+import re
+import shutil
 from pathlib import Path
 
 import cv2
@@ -9,6 +12,9 @@ from edge_agent.errors import ImageError, MaskwatchError, NotFoundError
 from edge_agent.predictor import FaceMaskPredictor, Prediction
 from edge_agent.records import U8
 from fakes import BrightSquares, ByColour
+
+
+SAMPLE = Path(__file__).parents[2] / "edge_agent" / "samples" / "sample.mp4"
 
 
 def predictor() -> FaceMaskPredictor:
@@ -98,6 +104,29 @@ def test_a_video_that_is_none_says_so(tmp_path: Path) -> None:
     path.write_text("no video")
     with pytest.raises(MaskwatchError, match="give an MP4"):
         list(predictor().predict_video(path))
+
+
+def test_it_says_which_models_it_uses() -> None:
+    assert predictor().model_info() == {"classifier": {"name": "by-colour"}, "detector": {"name": "bright-squares"}}
+    shipped = FaceMaskPredictor().model_info()
+    assert shipped["classifier"]["manifest"]["labels"] == list(ByColour.labels)
+    assert len(shipped["detector"]["sha256"]) == 64
+
+
+def test_the_documented_example_runs_as_it_stands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capture = cv2.VideoCapture(str(SAMPLE))
+    capture.set(cv2.CAP_PROP_POS_FRAMES, 30)
+    cv2.imwrite(str(tmp_path / "door.jpg"), capture.read()[1])
+    capture.release()
+    shutil.copy(SAMPLE, tmp_path / "clip.mp4")
+    words = (Path(__file__).parents[2] / "docs" / "people.md").read_text().partition("## From Python")[2]
+    example = re.search(r"```python\n(.*?)```", words, re.DOTALL)
+    assert example is not None
+    with contextlib.chdir(tmp_path):
+        exec(compile(example[1], "docs/people.md", "exec"), {})
+    said = capsys.readouterr().out
+    for word in ("door.jpg without_mask", "nowhere.jpg is not there", "clip.mp4#30 1", "maskwatch-detector", "detect"):
+        assert word in said
 
 
 def test_a_score_is_judged_by_what_its_detector_calls_a_face() -> None:
