@@ -13,7 +13,6 @@ from edge_agent.predictor import FaceMaskPredictor, Prediction
 from edge_agent.records import U8
 from fakes import BrightSquares, ByColour
 
-
 SAMPLE = Path(__file__).parents[2] / "edge_agent" / "samples" / "sample.mp4"
 
 
