@@ -150,7 +150,12 @@ def measure(port: int, picture: bytes, viewers: int, seconds: float, rounds: int
     for _ in range(rounds):
         for name, (looking, sending) in loads.items():
             found[name].append(measure_one(Load(port, picture), looking, sending, seconds))
-    return {name: {key: median(row[key] for row in rows) for key in rows[0]} for name, rows in found.items()}
+    return {name: medians(rows) for name, rows in found.items()}
+
+
+def medians(rows: list[dict[str, float]]) -> dict[str, float]:
+    """By key, over the rows that have it."""
+    return {key: median(row[key] for row in rows if key in row) for one in rows for key in one}
 
 
 def measure_one(load: Load, viewers: int, senders: int, seconds: float) -> dict[str, float]:
@@ -164,7 +169,8 @@ def measure_one(load: Load, viewers: int, senders: int, seconds: float) -> dict[
     if senders:
         row["predictions_per_s"] = len(load.latencies_s) / seconds
         row["refused"] = float(load.refused)
-        row["prediction_p50_ms"] = median(load.latencies_s) * 1e3 if load.latencies_s else float("nan")
+        if load.latencies_s:
+            row["prediction_p50_ms"] = median(load.latencies_s) * 1e3
     load.end()
     time.sleep(1.0)
     return row
