@@ -7,7 +7,7 @@ the threshold of "can't tell" come from the run's model.json, where validation p
 from __future__ import annotations
 
 import json
-import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_agent.errors import ConfigError, ModelError, NotFoundError
+from edge_agent.errors import ConfigError, MaskwatchError, ModelError, NotFoundError
 from edge_agent.records import U8
+from train import ledger
 from train.crops import exact_crops
-from train.data import Sample, load
+from train.data import Dataset, Sample, load
 from train.disturb import disturbances
 from train.files import write_json
-from train.scores import bootstrap, confusion, ece, macro_f1, per_class, softened
+from train.scores import bootstrap, confusion, ece, macro_f1, per_class, softened, threshold_at_risk
 from train.tables import markdown
 
 SIZES = (("under 32", 0.0, 32.0), ("32 to 64", 32.0, 64.0), ("over 64", 64.0, float("inf")))
@@ -109,11 +110,38 @@ def evaluate_run(
 ) -> Report:
     """Evaluate the Keras model of a run folder; the report lies in it as report-<split>.json and in MLflow."""
     predict, contract = keras_predictor(folder)
-    report = evaluate(predict, contract, load(dataset).of(split), split, cache, robust, min_side_px)
+    data = load(dataset)
+    report = evaluate(predict, contract, data.of(split), split, cache, robust, min_side_px)
     write_json(folder / f"report-{split}.json", as_json(report))
+    ledger.enter(folder.parent / ledger.NAME, folder / "model.keras", split, _noted(report, data, min_side_px))
     if track:
         _log(folder, report)
     return report
+
+
+def evaluate_file(
+    path: Path, dataset: Path, split: str, cache: Path, log: Path, robust: bool = False, min_side_px: int = 24
+) -> Report:
+    """Evaluate an exported .tflite file in the device's own runtime; noted in `log`."""
+    predict, contract = tflite_predictor(path)
+    data = load(dataset)
+    report = evaluate(predict, contract, data.of(split), split, cache, robust, min_side_px)
+    ledger.enter(log, path, split, _noted(report, data, min_side_px))
+    return report
+
+
+def _noted(report: Report, data: Dataset, min_side_px: int) -> dict[str, Any]:
+    """What the ledger keeps of a report."""
+    everything = report.rows[0]
+    return {
+        "data_sha256": data.data_sha256,
+        "split_sha256": data.split_sha256,
+        "min_side_px": min_side_px,
+        "faces": everything["n"],
+        "accuracy": everything["accuracy"],
+        "macro_f1": everything["macro_f1"],
+        "ece": report.calibration[0]["ece"],
+    }
 
 
 def as_json(report: Report) -> dict[str, Any]:
@@ -152,6 +180,15 @@ def calibrated(probabilities: NDArray[np.float32], temperature: float) -> NDArra
     return softened(np.log(np.clip(probabilities.astype(np.float64), 1e-7, 1)), temperature)
 
 
+def of_complete_sets(samples: Sequence[Sample], labels: Sequence[str]) -> NDArray[np.bool_]:
+    """Which faces (n,) are of sets that label every class: elsewhere a badly worn mask hides among the others.
+
+    All, where there is no such set.
+    """
+    complete = {name for name in {s.set for s in samples} if {s.label for s in samples if s.set == name} == set(labels)}
+    return np.array([s.set in complete or not complete for s in samples])
+
+
 def _sets(samples: Sequence[Sample]) -> list[tuple[str, NDArray[np.bool_]]]:
     names = sorted({s.set for s in samples})
     return [("all", np.ones(len(samples), bool)), *((n, np.array([s.set == n for s in samples])) for n in names)]
@@ -183,10 +220,12 @@ def _row(name: str, truth: NDArray[np.int64], p: NDArray[np.float32], contract: 
         precision, recall, f1 = per_class(table)[index]
         mine = pairs[truth == index]
         low_high = bootstrap(mine, lambda r, i=index: (r[:, 1] == i).mean(), ROUNDS)
+        precisions = bootstrap(pairs, lambda r, i=index: per_class(confusion(r[:, 0], r[:, 1], classes))[i, 0], ROUNDS)
         f1s = bootstrap(pairs, lambda r, i=index: per_class(confusion(r[:, 0], r[:, 1], classes))[i, 2], ROUNDS)
         row[label] = {
             "n": len(mine),
             "precision": float(precision),
+            "precision_interval": precisions,
             "recall": float(recall),
             "recall_interval": low_high,
             "f1": float(f1),
@@ -208,13 +247,14 @@ def _calibration(name: str, truth: NDArray[np.int64], p: NDArray[np.float32], co
         "ece_interval": bootstrap(rows, lambda r: ece(p[r], truth[r]), 300),
         "coverage": float(certain.mean()),
         "risk": float((~right[certain]).mean()) if certain.any() else 0.0,
+        "coverage_at_1_percent_risk": threshold_at_risk(p, truth, 0.01).coverage,
     }
 
 
 def _robustness(
     predict: Predict, contract: Contract, samples: Sequence[Sample], crops: U8, truth: NDArray[np.int64]
 ) -> list[dict[str, Any]]:
-    full = np.array([s.set in {x.set for x in samples if x.label == contract.labels[-1]} for s in samples])
+    full = of_complete_sets(samples, contract.labels)
     crops, truth = crops[full], truth[full]
     out = []
     for name, strength, disturb in [("none", "", lambda x: x), *disturbances()]:
@@ -236,22 +276,20 @@ def _robustness(
 
 
 def _log(folder: Path, report: Report) -> None:
-    """Every evaluation is logged to the run it measures, those on test above all."""
+    """The figures to the MLflow run that is measured; one that MLflow does not know is said, and nothing fails."""
     kept = folder / "mlflow_run_id"
     if not kept.is_file():
         return
-    import mlflow
+    from train.runs.tracking import client, translated, uri
 
-    from train.tracking import DEFAULT_URI
-
-    if not os.environ.get("MLFLOW_TRACKING_URI"):
-        mlflow.set_tracking_uri(DEFAULT_URI)
-    client = mlflow.MlflowClient()
+    run_id = kept.read_text()
     try:
-        for row in report.rows:
-            name = row["of"].replace(",", "").replace(" ", "_")
-            client.log_metric(kept.read_text(), f"{report.split}_{name}_accuracy", row["accuracy"])
-            client.log_metric(kept.read_text(), f"{report.split}_{name}_macro_f1", row["macro_f1"])
-        client.log_artifact(kept.read_text(), str(folder / f"report-{report.split}.json"), "reports")
-    except mlflow.MlflowException:
-        return  # the run may live on another server; the report lies in the folder
+        mlflow_client = client(uri())
+        with translated(f"run {run_id}"):
+            for row in report.rows:
+                name = row["of"].replace(",", "").replace(" ", "_")
+                mlflow_client.log_metric(run_id, f"{report.split}_{name}_accuracy", row["accuracy"])
+                mlflow_client.log_metric(run_id, f"{report.split}_{name}_macro_f1", row["macro_f1"])
+            mlflow_client.log_artifact(run_id, str(folder / f"report-{report.split}.json"), "reports")
+    except MaskwatchError as error:
+        print(f"evaluate: not logged to MLflow: {error}", file=sys.stderr)

@@ -18,32 +18,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", type=Path, help="write the figures here (a run folder gets report-<split>.json anyway)"
     )
+    parser.add_argument(
+        "--log",
+        type=Path,
+        default=Path("runs/evaluations.jsonl"),
+        help="where the evaluation of a .tflite file is noted (a run folder's: beside it)",
+    )
     parser.add_argument("--card", type=Path, help="put the tables into this model card, in place of those of the split")
     parser.add_argument("--no-tracking", action="store_true", help="leave MLflow out")
 
 
 def run(args: argparse.Namespace) -> int:
     from edge_agent.errors import NotFoundError
-    from train.data import load
-    from train.evaluate import as_json, evaluate, evaluate_run, tflite_predictor
+    from train import card
+    from train.evaluate import as_json, evaluate_file, evaluate_run
     from train.files import write_json
 
     if not args.model.exists():
         raise NotFoundError(f"no run folder or model file {args.model}")
+    if args.card:
+        card.check(args.card, args.split)
     if args.model.is_dir():
         report = evaluate_run(
             args.model, args.dataset, args.split, args.cache, args.robustness, args.min_side_px, not args.no_tracking
         )
     else:
-        predict, contract = tflite_predictor(args.model)
-        samples = load(args.dataset).of(args.split)
-        report = evaluate(predict, contract, samples, args.split, args.cache, args.robustness, args.min_side_px)
+        report = evaluate_file(
+            args.model, args.dataset, args.split, args.cache, args.log, args.robustness, args.min_side_px
+        )
     print(report.text)
     if args.json:
         write_json(args.json, as_json(report))
     if args.card:
-        from train.card import fill
-
-        fill(args.card, args.split, report.text)
+        card.fill(args.card, args.split, report.text)
         print(f"wrote the tables of {args.split} into {args.card}")
     return 0

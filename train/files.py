@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from os import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,7 +26,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
-        os.replace(partial, path)
+        replace(partial, path)
     except OSError as error:
         raise DiskError(
             f"cannot write {path}: {error.strerror or error}; free some space or choose another folder"

@@ -51,7 +51,7 @@ def build(config: ModelConfig, labels: int) -> Network:
 def _backbone(config: ModelConfig) -> tuple[keras.Model, keras.Layer]:
     shape = (config.input_size_px, config.input_size_px, 3)
     weights = "imagenet" if config.weights == "imagenet" else None
-    scale = layers.Rescaling(1 / 127.5, -1.0, name="normalise")
+    normalise = layers.Rescaling(1 / 127.5, -1.0, name="normalise")
     try:
         if config.architecture == "mobilenet_v2":
             backbone = keras.applications.MobileNetV2(
@@ -61,22 +61,26 @@ def _backbone(config: ModelConfig) -> tuple[keras.Model, keras.Layer]:
             backbone = keras.applications.EfficientNetV2B0(
                 input_shape=shape, include_top=False, weights=weights, include_preprocessing=False
             )
+            # ImageNet's mean and variance: what the weights of the B variants were trained on
+            mean, deviation = ([255 * v for v in part] for part in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+            normalise = layers.Normalization(mean=mean, variance=[v**2 for v in deviation], name="normalise")
         else:
             backbone = small_cnn(shape, config.alpha)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # a failed download is a bare Exception of Keras
         detail = str(error).splitlines()[0][:200]
         raise NotFoundError(
             f"cannot get the backbone {config.architecture}: {detail}; give model.weights a file"
         ) from error
     if config.weights and not weights:
         load_weights(backbone, Path(config.weights))
-    return backbone, scale
+    return backbone, normalise
 
 
-def load_weights(model: keras.Model, path: Path) -> None:
-    """Weights from a file, or an error that names it."""
+def load_weights(model: keras.Model, path: Path, key: str = "model.weights") -> None:
+    """Weights from a file, or an error that names it and the key of the configuration that names the file."""
     if not path.is_file():
-        raise NotFoundError(f'no weights file {path}; set model.weights to a file, to "imagenet", or to "" for none')
+        also = ', to "imagenet",' if key == "model.weights" else ""
+        raise NotFoundError(f'no weights file {path}; set {key} to a file{also} or to "" for none')
     try:
         model.load_weights(str(path))
     except (ValueError, OSError, KeyError) as error:

@@ -22,7 +22,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
 def markdown(report: dict[str, Any], labels: Sequence[str]) -> str:
     """The tables of the model card, from a report as it lies in report-<split>.json."""
     rows = report["rows"]
-    keys = ("n", "precision", "recall", "recall_interval", "f1", "f1_interval")
+    keys = ("n", "precision", "precision_interval", "recall", "recall_interval", "f1", "f1_interval")
+    calibration = ("of", "n", "ece_before", "ece", "ece_interval", "coverage", "risk", "coverage_at_1_percent_risk")
     lines = [f"### Split `{report['split']}`: accuracy and F1", ""]
     lines += table(
         ("faces", "n", "accuracy", "95 %", "macro-F1", "95 %"),
@@ -30,16 +31,13 @@ def markdown(report: dict[str, Any], labels: Sequence[str]) -> str:
     )
     lines += ["### Per class", ""]
     lines += table(
-        ("faces", "class", "n", "precision", "recall", "95 %", "F1", "95 %"),
+        ("faces", "class", "n", "precision", "95 %", "recall", "95 %", "F1", "95 %"),
         [[r["of"], label, *(r[label][k] for k in keys)] for r in rows for label in labels if label in r],
     )
     lines += ["### Calibration and can't tell", ""]
     lines += table(
-        ("faces", "n", "ECE before", "ECE after", "95 %", "coverage", "risk"),
-        [
-            [c[k] for k in ("of", "n", "ece_before", "ece", "ece_interval", "coverage", "risk")]
-            for c in report["calibration"]
-        ],
+        ("faces", "n", "ECE before", "ECE after", "95 %", "coverage", "risk", "coverage at 1 % risk"),
+        [[c[k] for k in calibration] for c in report["calibration"]],
     )
     if report["robustness"]:
         lines += ["### Under disturbance", ""]

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,6 +19,7 @@ from edge_agent.preprocess import letterbox
 from edge_agent.records import F32, U8
 from train.detector.geometry import iou_matrix
 from train.detector.photos import BARE, Photo
+from train.files import write_atomically
 
 Teacher = Callable[[U8], F32]
 TEACHER_SIDES_PX = (640, 1024)
@@ -60,18 +62,20 @@ def yunet_teacher(model: Path, sides_px: tuple[int, ...] = TEACHER_SIDES_PX) -> 
 
 
 def build_cache(folder: Path, photos: list[Photo], portraits: Teacher | None = None) -> None:
-    """Write `pixels.bin` and `photographs.json`; a finished cache of the same photographs is kept.
+    """Write `pixels.bin` and `photographs.json`; a finished cache of the same photographs and labels is kept.
 
     portraits: finds the face of a portrait; without it, or where it finds none or several, a portrait is left out.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     index = folder / "photographs.json"
     asked = [f"{photo.source}/{photo.name}" for photo in photos if portraits or not photo.portrait]
-    if index.is_file() and json.loads(index.read_text())["asked"] == asked:
-        return
+    if index.is_file():
+        book = json.loads(index.read_text())
+        if book["asked"] == asked and _same_labels(book["entries"], photos):
+            return
+    index.unlink(missing_ok=True)  # before its pixels change: a kill in between leaves no index of others
     (folder / ANSWERS).unlink(missing_ok=True)
     entries, offset = [], 0
-    with (folder / "pixels.bin").open("wb") as out:
+    with write_atomically(folder / "pixels.bin") as out:
         for photo in photos:
             image, boxes, classes = photo.pixels(), photo.boxes, photo.classes
             if photo.portrait:
@@ -85,7 +89,18 @@ def build_cache(folder: Path, photos: list[Photo], portraits: Teacher | None = N
             )
             out.write(image.tobytes())
             offset += image.size
-    index.write_text(json.dumps({"asked": asked, "entries": entries}))
+    with write_atomically(index) as out:
+        out.write(json.dumps({"asked": asked, "entries": entries}).encode())
+
+
+def _same_labels(entries: list[dict[str, Any]], photos: list[Photo]) -> bool:
+    """What the cache has of photographs with boxes is what their labels say now."""
+    kept = {entry["name"]: (entry["boxes"], entry["bare"]) for entry in entries}
+    return all(
+        kept.get(f"{photo.source}/{photo.name}") == (photo.boxes.tolist(), [c == BARE for c in photo.classes])
+        for photo in photos
+        if not photo.portrait
+    )
 
 
 def ask_teacher(folder: Path, teacher: Teacher) -> None:
@@ -98,7 +113,8 @@ def ask_teacher(folder: Path, teacher: Teacher) -> None:
         [] if source in WHOLLY_KNOWN else teacher(cache[number].pixels).tolist()
         for number, source in enumerate(cache.sources)
     ]
-    answers.write_text(json.dumps(found))
+    with write_atomically(answers) as out:
+        out.write(json.dumps(found).encode())
 
 
 def _unlabelled(found: F32, labelled: F32) -> F32:

@@ -51,10 +51,11 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Counts over many photographs. by_size: shorter side in px, any class."""
+    """Counts over many photographs. by_class: of MIN_FACE_PX and more. Sizes: shorter side in px."""
 
     by_class: dict[str, Share]
     by_size: dict[tuple[int, int], Share]
+    by_class_and_size: dict[tuple[str, tuple[int, int]], Share]
     false_boxes: int
     photos: int
     ap50: float
@@ -99,8 +100,10 @@ def measure(looks: list[Look], score: float = 0.0) -> Result:
     hit, side, name = np.concatenate(hits), np.concatenate(sides), np.array(classes, dtype=object)
     counted = side >= MIN_FACE_PX
     by_class = {c: _share(hit, counted & (name == c)) for c in CLASSES}
-    by_size = {(low, high): _share(hit, (side >= low) & (side < high)) for low, high in SIZES_PX}
-    return Result(by_class, by_size, false, len(looks), average_precision(looks))
+    within = {(low, high): (side >= low) & (side < high) for low, high in SIZES_PX}
+    by_size = {size: _share(hit, of) for size, of in within.items()}
+    both = {(c, size): _share(hit, of & (name == c)) for c in CLASSES for size, of in within.items()}
+    return Result(by_class, by_size, both, false, len(looks), average_precision(looks))
 
 
 def score_for_false_boxes(looks: list[Look], allowed: int) -> float:

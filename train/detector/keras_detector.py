@@ -12,6 +12,7 @@ from edge_agent.preprocess import letterbox
 from edge_agent.records import U8, Box, Face
 from train.detector.network import build_detector
 from train.detector.stem import fast
+from train.models import load_weights
 
 
 class KerasDetector:
@@ -29,7 +30,7 @@ class KerasDetector:
     def open(cls, weights: Path, width: int, height: int, score: float, nms_iou: float) -> KerasDetector:
         """From averaged weights of a training run."""
         network = build_detector(height=height, width=width)
-        network.load_weights(weights)
+        load_weights(network, weights, "--model")
         return cls(network, width, height, score, nms_iou)
 
     def detect(self, bgr: U8) -> list[Face]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge_agent.errors import ImageError, NotFoundError
+from edge_agent.errors import ConfigError, ImageError, NotFoundError
 from edge_agent.records import F32, U8
 
 MASKED, BARE, BADLY_MASKED = "with_mask", "without_mask", "mask_weared_incorrect"
@@ -52,12 +52,17 @@ def read_photos(data: Path, split: str, sources: tuple[str, ...]) -> list[Photo]
     table = data / "splits.csv"
     if not table.is_file():
         raise NotFoundError(f"{table} is not there; give the folder with the photographs as --data")
-    with table.open(newline="") as rows:
-        wanted = [
-            (row["set"], row["image"])
-            for row in csv.DictReader(rows)
-            if row["split"] == split and row["set"] in sources
-        ]
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or not {"set", "image", "split"} <= set(rows[0]):
+        raise ConfigError(f"{table} has no rows with set, image and split")
+    unknown = set(sources) - {row["set"] for row in rows}
+    if unknown:
+        known = ", ".join(sorted({row["set"] for row in rows}))
+        raise ConfigError(f"{table} has no set {sorted(unknown)[0]!r}; it has {known}")
+    wanted = [(row["set"], row["image"]) for row in rows if row["split"] == split and row["set"] in sources]
+    if not wanted:
+        raise ConfigError(f"{table} has no photograph of {', '.join(sources)} in {split}; choose another split or set")
     return [_read_photo(data, source, name) for source, name in wanted]
 
 
@@ -79,17 +84,29 @@ def _read_photo(data: Path, source: str, name: str) -> Photo:
 
 def _read_voc(path: Path) -> tuple[F32, tuple[str, ...]]:
     boxes, classes = [], []
-    for item in ET.parse(path).getroot().iter("object"):
-        found = item.find("bndbox")
-        if found is None:
-            continue
-        boxes.append([float(found.findtext(key, "0")) for key in ("xmin", "ymin", "xmax", "ymax")])
-        classes.append(_SAME_CLASS[item.findtext("name", "")])
+    try:
+        for item in ET.parse(path).getroot().iter("object"):
+            found = item.find("bndbox")
+            if found is None:
+                continue
+            boxes.append([float(found.findtext(key, "0")) for key in ("xmin", "ymin", "xmax", "ymax")])
+            classes.append(_SAME_CLASS[item.findtext("name", "")])
+    except (ET.ParseError, ValueError) as error:
+        raise ConfigError(f"{path} is not a Pascal VOC file: {error}") from error
+    except KeyError as error:
+        raise ConfigError(f"{path} has the class {error}; known are {', '.join(_SAME_CLASS)}") from error
     return np.asarray(boxes, np.float32).reshape(-1, 4), tuple(classes)
 
 
 def _read_yolo(path: Path, image: Path) -> tuple[F32, tuple[str, ...]]:
-    rows = np.loadtxt(path, dtype=np.float32, ndmin=2).reshape(-1, 5)
+    if not path.is_file():
+        raise NotFoundError(f"{image} has no labels: neither {path} nor a Pascal VOC file")
+    try:
+        rows = np.loadtxt(path, dtype=np.float32, ndmin=2).reshape(-1, 5)
+    except ValueError as error:
+        raise ConfigError(f"{path} is no YOLO file: {error}") from error
+    if len(rows) and not set(rows[:, 0]) <= set(range(len(_YOLO_CLASSES))):
+        raise ConfigError(f"{path} has a class other than 0 ({MASKED}) and 1 ({BARE})")
     picture = cv2.imread(str(image))
     if picture is None:
         raise ImageError(f"{image} cannot be decoded; replace or remove it")

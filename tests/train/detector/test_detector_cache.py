@@ -54,6 +54,19 @@ def test_a_teacher_given_later_makes_the_cache_anew(data: Path, tmp_path: Path) 
     assert len(Cache(tmp_path / "cache")) == 2
 
 
+def test_a_label_that_changed_makes_the_cache_anew(data: Path, tmp_path: Path) -> None:
+    def labelled(right: float) -> list[Photo]:
+        box = np.array([[5, 5, right, 30]], np.float32)
+        return [Photo("own", "c", data / "negatives/c.jpg", box, ("with_mask",))]
+
+    for right in (25, 31):
+        build_cache(tmp_path / "cache", labelled(right))
+        assert Cache(tmp_path / "cache")[0].boxes.tolist() == [[5, 5, right, 30]]
+    stamp = (tmp_path / "cache/pixels.bin").stat().st_mtime_ns
+    build_cache(tmp_path / "cache", labelled(31))
+    assert (tmp_path / "cache/pixels.bin").stat().st_mtime_ns == stamp
+
+
 def test_a_picture_without_faces_stays_without_whatever_the_teacher_says(data: Path, tmp_path: Path) -> None:
     build_cache(tmp_path / "cache", photos(data), finds_in_the_brighter)
     ask_teacher(tmp_path / "cache", lambda picture: np.array([[1, 1, 9, 9]], np.float32))

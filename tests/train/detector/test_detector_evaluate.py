@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
+from edge_agent.errors import ConfigError
+from train.__main__ import main
 from train.detector.evaluate import Look, average_precision, false_boxes, found_faces, measure, score_for_false_boxes
-from train.detector.photos import BARE, MASKED, Photo
+from train.detector.photos import BARE, MASKED, Photo, read_photos
 
 
 def look(faces: list[list[float]], boxes: list[list[float]], scores: list[float], label: str = MASKED) -> Look:
@@ -38,6 +42,8 @@ def test_recall_is_told_by_class_and_small_faces_by_size_only() -> None:
     assert (result.by_class[MASKED].found, result.by_class[MASKED].n) == (1, 1)
     assert (result.by_class[BARE].found, result.by_class[BARE].n) == (0, 1)
     assert result.by_size[(32, 64)].n == 2
+    assert result.by_class_and_size[MASKED, (32, 64)].found == 1
+    assert result.by_class_and_size[BARE, (32, 64)].found == 0
 
 
 def test_a_box_below_the_score_finds_nothing() -> None:
@@ -57,3 +63,74 @@ def test_the_score_for_a_number_of_false_boxes_allows_just_so_many() -> None:
 )
 def test_average_precision_falls_when_a_false_box_scores_higher(scores: list[float], wanted: float) -> None:
     assert average_precision([look([FACE], [FACE, FAR], scores)]) == pytest.approx(wanted)
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    """Two labelled photographs of noise and one without a face, in the test split."""
+    rng = np.random.default_rng(0)
+    voc = "<a><object><name>with_mask</name><bndbox>{}</bndbox></object></a>"
+    corners = "".join(
+        f"<{k}>{v}</{k}>" for k, v in zip(("xmin", "ymin", "xmax", "ymax"), (10, 10, 60, 70), strict=True)
+    )
+    for name in ("ilc2021/images/a", "ilc2021/images/b", "negatives/c"):
+        path = tmp_path / f"{name}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), rng.integers(0, 256, (96, 128, 3)).astype(np.uint8))
+    (tmp_path / "ilc2021/annotations").mkdir()
+    for name in "ab":
+        (tmp_path / f"ilc2021/annotations/{name}.xml").write_text(voc.format(corners))
+    rows = "ilc2021,a,1,test\nilc2021,b,2,test\nnegatives,c,3,test\n"
+    (tmp_path / "splits.csv").write_text(f"set,image,group,split\n{rows}")
+    return tmp_path
+
+
+def test_the_command_compares_at_equal_false_boxes_counts_those_without_a_face_and_notes_the_run(
+    photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--data", str(photographs), "--sources", "ilc2021", "--false-boxes", "1", "--negatives"]
+    files = ["--json", str(tmp_path / "out/figures.json"), "--log", str(tmp_path / "log.jsonl")]
+    assert main(["evaluate-detector", *words, *files]) == 0
+    said = capsys.readouterr().out
+    assert "at no more than the 1 false boxes asked for (0.50 a picture)" in said
+    assert "by class and size" in said
+    assert "on 1 pictures without a face" in said
+    book = json.loads((tmp_path / "out/figures.json").read_text())
+    first = next(iter(book.values()))
+    assert first["by_class_and_size_px"]["with_mask 32-64"]["n"] == 2
+    assert "false_boxes_on_negatives" in first
+    (line,) = (tmp_path / "log.jsonl").read_text().splitlines()
+    assert json.loads(line)["split"] == "test"
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "says"),
+    [
+        (["--sources", "ilc"], 78, "has no set 'ilc'; it has ilc2021, negatives"),
+        (["--sources", "ilc2021", "--split", "val"], 78, "has no photograph of ilc2021 in val"),
+        (["--sources", "ilc2021", "--score", "2"], 2, "--score is 2.0; give a number between 0 and 1"),
+        (["--sources", "ilc2021", "--model", "gone.tflite"], 66, "gone.tflite is not there"),
+        (["--sources", "ilc2021", "--yunet", "gone.onnx"], 66, "gone.onnx is not there"),
+        (["--sources", "ilc2021", "--model", "{data}/bad.weights.h5", "--input", "640"], 2, "--input is '640'"),
+        (["--sources", "ilc2021", "--model", "{data}/bad.weights.h5"], 78, "does not fit"),
+    ],
+)
+def test_a_wrong_command_ends_in_one_line(
+    photographs: Path, capsys: pytest.CaptureFixture[str], words: list[str], status: int, says: str
+) -> None:
+    (photographs / "bad.weights.h5").write_bytes(b"no weights")
+    words = [word.format(data=photographs) for word in words]
+    log = str(photographs / "log.jsonl")
+    assert main(["evaluate-detector", "--data", str(photographs), "--log", log, *words]) == status
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert says in line
+
+
+@pytest.mark.parametrize(
+    ("xml", "says"),
+    [("<a><object>", "is not a Pascal VOC file"), ("<a><object><name>beard</name><bndbox/></object></a>", "'beard'")],
+)
+def test_labels_that_cannot_be_read_are_named(photographs: Path, xml: str, says: str) -> None:
+    (photographs / "ilc2021/annotations/a.xml").write_text(xml)
+    with pytest.raises(ConfigError, match=rf"a\.xml .*{says}"):
+        read_photos(photographs, "test", ("ilc2021",))
