@@ -51,6 +51,7 @@ sample: $(DEV)/.done
 soak: $(DEV)/.done
 	$(BIN)/python benchmarks/soak.py --frames 100000
 	MASKWATCH_KILLS=100 $(BIN)/python -m pytest -s tests/e2e/test_broker_kills.py
+	MASKWATCH_BOOT=1 $(BIN)/python -m pytest -s tests/deploy/test_service.py
 docs: $(DEV)/.done
 	$(BIN)/python tools/generate_docs.py
 
