@@ -50,9 +50,11 @@ class Draft:
 
     def proven(self, trials: Sequence[Trial], faults: Sequence[Power] = ()) -> Draft:
         """With the runtimes it was proven in, and a tolerance that they fit in and faults do not."""
-        least = LEAST_QUANTISED if self.manifest.quantisation in ("int8", "dynamic") else LEAST
+        quantised = self.manifest.quantisation in ("int8", "dynamic")
+        least = LEAST_QUANTISED if quantised else LEAST
         for power in faults:  # a small network may move little under a fault: then half of that
-            least = min(least[0], power.apart.largest / 2), min(least[1], power.apart.mean / 2)
+            if not (quantised and power.fault in ONE_STEP):
+                least = min(least[0], power.apart.largest / 2), min(least[1], power.apart.mean / 2)
         part = tolerances(len(self.golden.small), trials, (max(least[0], 1e-5), max(least[1], 1e-6)))
         ran = sorted({(t.runtime, t.version, t.xnnpack) for t in trials if t.passed})
         lines = tuple(f"{name} {version}, XNNPACK {'on' if xnnpack else 'off'}" for name, version, xnnpack in ran)
@@ -79,20 +81,20 @@ def tolerances(count: int, trials: Sequence[Trial], least: tuple[float, float]) 
 
 
 def faults(draft: Draft, runtime: Runtime) -> list[Power]:
-    """What the faults that golden inputs have to find would do to the outputs.
+    """What the faults that golden inputs have to find would do to the outputs."""
+    size = draft.manifest.input
+    return powers(draft.golden, runtime.run, size.width_px, size.height_px)
+
+
+def blind_to(draft: Draft, found: Sequence[Power]) -> list[Power]:
+    """Faults that the golden inputs would let pass; none, or the model is not released.
 
     One step of brightness may move a sure network less than other kernels do: there the check of the input's scale and
     zero point stands for it.
     """
-    size = draft.manifest.input
-    found = powers(draft.golden, runtime.run, size.width_px, size.height_px)
-    return [power for power in found if power.fault not in ONE_STEP]
-
-
-def blind_to(draft: Draft, found: Sequence[Power]) -> list[Power]:
-    """Faults that the golden inputs would let pass; none, or the model is not released."""
     part = draft.manifest.golden
-    return [p for p in found if p.apart.largest <= part.largest_difference and p.apart.mean <= part.mean_difference]
+    loud = [power for power in found if power.fault not in ONE_STEP]
+    return [p for p in loud if p.apart.largest <= part.largest_difference and p.apart.mean <= part.mean_difference]
 
 
 def draft(

@@ -20,6 +20,7 @@ from edge_agent.model_file import Golden, load, open_model, pack
 from export import convert
 from export.__main__ import main
 from export.faces import gate_faces
+from export.graph import Graph
 from export.runtimes import LEGACY_PYTHON
 from train.data import load as load_data
 
@@ -191,6 +192,7 @@ class Swapped(keras.layers.Layer):
         pytest.param(Swapped(), id="red and blue swapped"),
         pytest.param(keras.layers.Rescaling(1 / 127.5, -1.0, name="once_more"), id="normalised twice"),
         pytest.param(keras.layers.Rescaling(1 / 255, name="outside"), id="normalised outside as well"),
+        pytest.param(keras.layers.Rescaling(1.0, 1.0, name="brighter"), id="off by one step"),
     ],
 )
 def test_a_network_that_sees_something_else_is_refused_by_its_golden_inputs(
@@ -201,6 +203,19 @@ def test_a_network_that_sees_something_else_is_refused_by_its_golden_inputs(
     with pytest.raises(ModelError, match="golden outputs differ") as caught:
         open_model(path, "classifier")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("entry", "value"), [("zeroPoint", 1), ("scale", 255 / 256)])
+def test_a_full_integer_network_that_reads_its_input_off_by_one_is_refused(
+    exported: Path, tmp_path: Path, entry: str, value: float
+) -> None:
+    sound = load(exported / "helmets-int8.tflite")
+    graph = Graph(sound.flatbuffer)
+    setattr(graph.tensors[graph.inputs[0]].quantization, entry, [value])
+    path = tmp_path / "mutant.tflite"
+    path.write_bytes(pack(graph.to_bytes(), sound.manifest, sound.golden))
+    with pytest.raises(ModelError, match="not as the value itself"):
+        open_model(path, "classifier")
 
 
 def test_golden_outputs_of_swapped_labels_are_refused(exported: Path, tmp_path: Path) -> None:
