@@ -174,9 +174,7 @@ def burst() -> None:
     frame = found["latency_ms"]["frame"]
     faces = found["faces_per_frame"] * found["frames"] / 50
     print(f"fifty faces at once: {faces:.1f} of 50 found in a frame; a frame p95 {frame['p95']:.0f} ms, ", end="")
-    print(
-        f"of it networks {found['invoked_ms'] * 2:.0f} ms; resident {found['resident_mb']:.0f} MB with this benchmark"
-    )
+    print(f"of it networks {found['invoked_ms'] * 2:.0f} ms")
 
 
 def main() -> None:
