@@ -13,6 +13,7 @@ from typing import Any
 
 from edge_agent.detect_tflite import DECODE
 from edge_agent.errors import MaskwatchError, NotFoundError, UsageError
+from train.files import atomic_path, write_json
 
 WEIGHTS = Path(__file__).parent / "weights" / "detector.weights.h5"
 NAME = "detector"
@@ -45,12 +46,13 @@ def run(args: argparse.Namespace) -> int:
     trained = _json(args.run / "detector.json") or _json(weights.with_name("detector.json"))
 
     from train.detector.network import STRIDES, build_detector
+    from train.models import load_weights
 
     network = build_detector(int(trained.get("channels", 64)), float(trained.get("alpha", 0.35)), height, width)
-    network.load_weights(weights)
+    load_weights(network, weights, "--weights")
     score = args.score or choose_score(network, width, height, args)
-    args.run.mkdir(parents=True, exist_ok=True)
-    network.save(args.run / "model.keras")
+    with atomic_path(args.run / "model.keras") as partial:
+        network.save(partial)
     record = {
         "kind": "detector",
         "labels": ["face"],
@@ -68,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         "score_threshold": score,
         "nms_iou": args.nms_iou,
     }
-    (args.run / "model.json").write_text(json.dumps({k: v for k, v in record.items() if v is not None}, indent=1))
+    write_json(args.run / "model.json", {k: v for k, v in record.items() if v is not None})
     print(f"{args.run / 'model.keras'}: {width}x{height}, {network.count_params()} parameters, score {score}")
     return 0
 

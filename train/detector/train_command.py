@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import os
 import time
 import tomllib
@@ -12,7 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from edge_agent.errors import ConfigError, NotFoundError
+from train.detector.augment import Recipe
+from train.files import write_json
+
+DEFAULT_SOURCES = ("andrewmvd", "ilc2021", "aizoo", "negatives")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +30,7 @@ class DetectorTraining:
     channels: int = 64
     alpha: float = 0.35
     stem_up_to: str = "block_3_project"  # layers up to here stay as they start; "": everything learns
-    sources: tuple[str, ...] = ("andrewmvd", "ilc2021", "aizoo", "negatives")
+    sources: tuple[str, ...] = DEFAULT_SOURCES
     weights: dict[str, float] = field(default_factory=dict)  # how often a photograph of a source is seen
     size_px: int = 320
     batch: int = 16
@@ -69,7 +74,6 @@ def run(args: argparse.Namespace) -> int:
     import cv2
     import keras
 
-    from train.detector.augment import Recipe
     from train.detector.batches import batches
     from train.detector.cache import PORTRAIT_SIDES_PX, Cache, ask_teacher, build_cache, yunet_teacher
     from train.detector.network import build_detector, load_imagenet, split
@@ -77,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
     from train.detector.stem import fast_stem
     from train.detector.tracking import Tracking
     from train.detector.trainer import Training
+    from train.models import load_weights
 
     cv2.setNumThreads(1)  # the loader's threads are enough
     keras.utils.set_random_seed(config.seed)
@@ -88,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     if args.start is None:
         load_imagenet(network, args.imagenet, config.alpha)
     else:
-        network.load_weights(args.start)
+        load_weights(network, args.start, "--start")
     stem, trained = split(network, config.stem_up_to) if config.stem_up_to else (None, network)
     training = Training(network, trained, config.rate, args.run)
     resumed = training.resume()
@@ -120,7 +125,7 @@ def run(args: argparse.Namespace) -> int:
             "epochs": round(training.pictures / len(cache), 1),
             "mlflow_run_id": tracking.run_id,
         }
-        (args.run / "detector.json").write_text(json.dumps(summary, indent=1))
+        write_json(args.run / "detector.json", summary)
         tracking.finish([args.run / "average.weights.h5", args.run / "detector.json"])
     return 0 if args.ship is None else _ship(args)
 
@@ -142,11 +147,22 @@ def read_config(path: Path) -> DetectorTraining:
     """The file's values over the defaults; unknown keys are refused."""
     if not path.is_file():
         raise NotFoundError(f"{path} is not there; give a TOML file such as train/configs/detector.toml")
-    values: dict[str, Any] = tomllib.loads(path.read_text())
+    try:
+        values: dict[str, Any] = tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
     known = {item.name for item in dataclasses.fields(DetectorTraining)}
     unknown = sorted(set(values) - known)
     if unknown:
         raise ConfigError(f"{path} has unknown keys {', '.join(unknown)}; known: {', '.join(sorted(known))}")
-    if "sources" in values:
-        values["sources"] = tuple(values["sources"])
-    return DetectorTraining(**values)
+    recipe, sources = [item.name for item in dataclasses.fields(Recipe)], values.get("sources", DEFAULT_SOURCES)
+    for key, allowed in (("recipe", recipe), ("weights", sources)):
+        strange = sorted(set(values.get(key, {})) - set(allowed))
+        if strange:
+            raise ConfigError(f"{path}: {key} has unknown keys {', '.join(strange)}; known: {', '.join(allowed)}")
+    try:
+        return TypeAdapter(DetectorTraining).validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{path}: {where}: {first['msg']} (got {first['input']!r})") from error

@@ -14,6 +14,7 @@ import numpy as np
 
 from edge_agent.records import F32
 from train.detector.losses import detection_loss
+from train.files import atomic_path, write_atomically
 
 _WARM_UP_STEPS = 200
 _LAST_RATE = 0.02  # of the peak
@@ -80,22 +81,23 @@ class Training:
 
     def save(self) -> None:
         """Write everything needed to go on, then put it in place at once."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         arrays = {f"w{i}": w for i, w in enumerate(self.network.get_weights())}
         arrays |= {f"a{i}": w for i, w in enumerate(self.average)}
         arrays |= {f"o{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(self.optimizer.variables)}
         state = {"step": self.step, "pictures": self.pictures}
-        partial = self.folder / "checkpoint.partial.npz"
-        np.savez(partial, state=json.dumps(state), **arrays)
-        partial.replace(self.folder / "checkpoint.npz")
+        with write_atomically(self.folder / "checkpoint.npz") as out:
+            np.savez(out, state=json.dumps(state), **arrays)
         self.save_average(self.folder / "average.weights.h5")
 
     def save_average(self, path: Path) -> None:
         """Write the averaged weights, which are what is evaluated and shipped."""
         current = self.network.get_weights()
         self.network.set_weights(self.average)
-        self.network.save_weights(path)
-        self.network.set_weights(current)
+        try:
+            with atomic_path(path) as partial:
+                self.network.save_weights(partial)
+        finally:
+            self.network.set_weights(current)
 
     def resume(self) -> bool:
         """Go on from the folder's checkpoint; False where there is none. A changed freeze resets the moments."""

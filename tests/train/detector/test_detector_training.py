@@ -184,6 +184,22 @@ def test_an_unknown_key_in_the_configuration_is_named(tmp_path: Path) -> None:
         read_config(tmp_path / "wrong.toml")
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("steps = ", "Invalid value"),
+        ('steps = "many"', r"steps: .*\(got 'many'\)"),
+        ("[recipe]\nmosaik = 0.5", "recipe has unknown keys mosaik; known: "),
+        ('sources = ["own"]\n[weights]\naizoo = 1', "weights has unknown keys aizoo; known: own"),
+    ],
+)
+def test_a_wrong_configuration_is_one_line_that_names_the_key(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "wrong.toml").write_text(text)
+    with pytest.raises(ConfigError, match=says) as found:
+        read_config(tmp_path / "wrong.toml")
+    assert "wrong.toml" in str(found.value)
+
+
 def test_a_missing_configuration_is_named(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match=r"none\.toml"):
         read_config(tmp_path / "none.toml")
