@@ -7,15 +7,15 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.records import U8
-from train.draws import Views
-from train.files import atomic_path
+from train.draws import Draw, Views
+from train.files import write_atomically
 
 CHUNK = 64
 
@@ -47,20 +47,21 @@ class Banks:
         draws = self._views.bank(number)
         path = self.path(number)
         if not path.is_file():
-            with atomic_path(path) as partial:
-                self._fill(draws, partial)
+            with write_atomically(path) as out:
+                self._fill(draws, out)
         return Bank(np.load(path, mmap_mode="r"), np.array([d.label for d in draws], np.int64))
 
-    def _fill(self, draws: Sequence[Any], path: Path) -> None:
-        out: Any = None
+    def _fill(self, draws: Sequence[Draw], out: IO[bytes]) -> None:
+        """Write an .npy file piece by piece: a full disk is an error here, where a memory map would end the process."""
         for start, pictures in self._pictures(draws):
             found = run_front(self._front, pictures)
-            if out is None:
-                out = np.lib.format.open_memmap(path, "w+", np.float16, (len(draws), *found.shape[1:]))
-            out[start : start + len(found)] = found
-        out.flush()
+            if start == 0:
+                shape = (len(draws), *found.shape[1:])
+                head = {"descr": np.lib.format.dtype_to_descr(found.dtype), "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(out, head)
+            out.write(found.tobytes())
 
-    def _pictures(self, draws: Sequence[Any]) -> Iterator[tuple[int, U8]]:
+    def _pictures(self, draws: Sequence[Draw]) -> Iterator[tuple[int, U8]]:
         """Chunks of views; the next one is made while the network runs on this one."""
         with ThreadPoolExecutor(self._workers) as pool:
             ahead = pool.map(self._views.view, draws, chunksize=1) if len(draws) <= CHUNK else None

@@ -6,9 +6,9 @@ import hashlib
 import json
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge_agent.errors import ConfigError, NotFoundError
 
@@ -26,6 +26,12 @@ class ModelConfig(_Part):
     weights: str = ""
     head_units: int = Field(default=512, ge=0)
     dropout: float = Field(default=0.5, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        if self.architecture == "efficientnet" and self.alpha != 1.0:
+            raise ValueError("efficientnet has one width: leave alpha at 1.0")
+        return self
 
 
 class PhaseConfig(_Part):
@@ -97,6 +103,15 @@ class TrainConfig(_Part):
     augment: AugmentConfig = AugmentConfig()
     balance: BalanceConfig = BalanceConfig()
 
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        names = [phase.name for phase in self.phase]
+        if not names or len(set(names)) < len(names):
+            raise ValueError(f"phases {', '.join(names) or '(none)'}: at least one, each with a name of its own")
+        if (self.balance.synthetic_bad or self.balance.synthetic_good) and not self.landmarks_model:
+            raise ValueError("balance.synthetic_bad and synthetic_good draw masks at landmarks; set landmarks_model")
+        return self
+
     def digest(self) -> str:
         """What names a run: the same configuration resumes, another starts afresh."""
         text = json.dumps(self.model_dump(mode="json", exclude={"runs", "cache", "threads"}), sort_keys=True)
@@ -117,12 +132,15 @@ def read_config(path: Path, **changes: Any) -> TrainConfig:
         content = tomllib.loads(path.read_text())
         content.update({key: value for key, value in changes.items() if value is not None})
         config = TrainConfig.model_validate(content)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{path}: {key}: {first['msg']} (got {first['input']!r})") from error
+        got = f" (got {first['input']!r})" if key else ""
+        raise ConfigError(
+            f"{path}: {key + ': ' if key else ''}{first['msg'].removeprefix('Value error, ')}{got}"
+        ) from error
     base = path.parent
     found: dict[str, Any] = {"dataset": resolve(config.dataset, base)}
     for key in ("landmarks_model", "exclude", "start_from"):

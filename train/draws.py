@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_agent.errors import ConfigError
 from edge_agent.records import U8
 from train.augment import distort, jittered_crop
 from train.config import TrainConfig
@@ -76,6 +77,10 @@ class Views:
 
     def _counts(self, size: int) -> dict[str, int]:
         if self._config.balance.method == "sampling" and self._config.balance.shares:
+            unknown = set(self._config.balance.shares) - set(self._labels)
+            if unknown or not sum(self._config.balance.shares.values()) > 0:
+                wrong = f"name {sorted(unknown)[0]!r}" if unknown else "sum to 0"
+                raise ConfigError(f"balance.shares {wrong}; give each of {', '.join(self._labels)} its share")
             shares = {label: self._config.balance.shares.get(label, 0.0) for label in self._labels}
         else:
             shares = {label: float(len(self._of[label])) for label in self._labels}

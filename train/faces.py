@@ -96,6 +96,8 @@ def face_in(bgr: U8, finder: LandmarkFinder | None, inset: float) -> tuple[Box, 
 
 def regions(samples: Sequence[Sample], cache: Path, landmarks_model: Path | None, workers: int = 2) -> RegionStore:
     """Regions of these samples; cut on the first call, read from the cache on later ones."""
+    if landmarks_model:
+        LandmarkFinder(landmarks_model)  # says here, before anything is cut, what is wrong with the file
     key = _key(samples, landmarks_model)
     folder = cache / f"regions-{key}"
     if not (folder / "index.npz").is_file():
@@ -105,7 +107,8 @@ def regions(samples: Sequence[Sample], cache: Path, landmarks_model: Path | None
 
 
 def _key(samples: Sequence[Sample], landmarks_model: Path | None) -> str:
-    facts: list[object] = [VERSION, REACH, LARGEST_SIDE_PX, landmarks_model.stat().st_size if landmarks_model else 0]
+    model = hashlib.sha256(landmarks_model.read_bytes()).hexdigest() if landmarks_model else ""
+    facts: list[object] = [VERSION, REACH, LARGEST_SIDE_PX, model]
     stamps: dict[Path, tuple[int, int]] = {}
     for s in samples:
         if s.image_path not in stamps:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_agent.errors import NotFoundError
+from edge_agent.errors import ModelError, NotFoundError
 from edge_agent.records import U8, Box
 
 WORK_SIDE_PX = 320
@@ -20,7 +20,11 @@ class LandmarkFinder:
     def __init__(self, model: Path, score: float = 0.6) -> None:
         if not model.is_file():
             raise NotFoundError(f"no landmarks model {model}; leave `landmarks_model` empty to train without it")
-        self._net = cv2.FaceDetectorYN.create(str(model), "", (WORK_SIDE_PX, WORK_SIDE_PX), score, 0.3, 50)
+        try:
+            self._net = cv2.FaceDetectorYN.create(str(model), "", (WORK_SIDE_PX, WORK_SIDE_PX), score, 0.3, 50)
+        except cv2.error as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ModelError(f"landmarks model {model} is no YuNet that OpenCV reads: {reason}") from error
 
     def _faces(self, bgr: U8, scale: float) -> NDArray[np.float32]:
         size = max(16, round(bgr.shape[1] * scale)), max(16, round(bgr.shape[0] * scale))

@@ -132,7 +132,10 @@ def first_open(backbone: keras.Model, phase: PhaseConfig) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Halves:
-    """front: RGB 0..255 to cached features. tail: those to probabilities. cut: the name of the layer between."""
+    """front: RGB 0..255 to cached features. tail: those to probabilities. cut: which layer lies between.
+
+    cut is a position: names of input layers are counted up by Keras, and would differ from one training to the next.
+    """
 
     front: keras.Model
     tail: keras.Model
@@ -160,7 +163,7 @@ def halve(network: Network, phase: PhaseConfig) -> Halves:
     below, above = keras.Model(backbone.input, middle), keras.Model(middle, backbone.output)
     front = keras.Model(picture, below(network.normalise(picture), training=False))
     given = keras.Input(middle.shape[1:])
-    return Halves(front, keras.Model(given, network.head(above(given, training=False))), backbone.layers[cut].name)
+    return Halves(front, keras.Model(given, network.head(above(given, training=False))), f"layer {cut}")
 
 
 def parameters(model: keras.Model) -> int:

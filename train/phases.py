@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_agent.errors import ConfigError
 from train.banks import Bank, Banks, run_front
 from train.config import PhaseConfig, TrainConfig
 from train.files import write_atomically, write_json
@@ -18,7 +19,9 @@ from train.models import Network, halve
 from train.scores import macro_f1
 
 Features = NDArray[np.float16]
+Row = dict[str, Any]
 WARM_UP_STEPS = 80
+LAST = "last.npz"  # what a killed training goes on from
 
 
 class Batches(keras.utils.PyDataset):
@@ -76,20 +79,27 @@ def smote(bank: Bank, seed: int) -> Bank:
     """The bank with its rarer classes filled up by SMOTE (Chawla et al. 2002), as imbalanced-learn does it."""
     from imblearn.over_sampling import SMOTE
 
-    neighbours = max(1, min(5, int(np.bincount(bank.labels).min()) - 1))
+    rarest = int(np.bincount(bank.labels).min())
+    if rarest < 2:
+        raise ConfigError("balance.method is smote, but a bank holds a class once or not at all; give another method")
+    neighbours = min(5, rarest - 1)
     x, y = SMOTE(random_state=seed, k_neighbors=neighbours).fit_resample(bank.features.astype(np.float32), bank.labels)
     return Bank(np.asarray(x, np.float16), np.asarray(y, np.int64))
 
 
 class Keeper(keras.callbacks.Callback):
-    """After each epoch: validation scores, the best weights, and all that is needed to go on after a kill."""
+    """After each epoch: validation scores, all that is needed to go on after a kill, and the best weights.
+
+    It stands for EarlyStopping, ReduceLROnPlateau and ModelCheckpoint, whose counters a kill would lose: here they
+    follow from the history.
+    """
 
     def __init__(
         self,
         folder: Path,
         phase: int,
         config: PhaseConfig,
-        history: list[dict[str, Any]],
+        history: list[Row],
         val: tuple[Features, NDArray[np.int64]],
         report: Any,
     ) -> None:
@@ -98,8 +108,8 @@ class Keeper(keras.callbacks.Callback):
         self._val, self._report = val, report
 
     @property
-    def _mine(self) -> list[dict[str, Any]]:
-        return [row for row in self._history if row["phase"] == self._config.name]
+    def _mine(self) -> list[Row]:
+        return rows_of(self._history, self._config)
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Warm up over the first steps (a fresh optimiser's steps are rough), then follow the cosine."""
@@ -126,29 +136,70 @@ class Keeper(keras.callbacks.Callback):
             "val_macro_f1": macro_f1(y, p.argmax(1), p.shape[1]),
             "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
         }
+        if not (math.isfinite(row["loss"]) and math.isfinite(row["val_loss"])):
+            raise ConfigError(
+                f"phase {self._config.name}: the loss is no number in epoch {epoch + 1}; lower its learning_rate"
+            )
         self._history.append(row)
-        scores = [score(r) for r in self._mine]
-        since = len(scores) - 1 - int(np.argmax(scores))
-        if since == 0:
-            save_variables(self._folder / f"best-{self._phase}.npz", self.model.variables)
-        elif self._config.schedule == "plateau":
-            self._slow_down(since)
-        save_variables(self._folder / "last.npz", [*self.model.variables, *self.model.optimizer.variables])
-        write_json(self._folder / "history.json", self._history)  # last: an epoch counts once its state is on the disk
+        if self._config.schedule == "plateau":
+            self._slow_down()
+        # one file holds weights, optimiser and history, so that a kill leaves them of one epoch
+        variables = [*self.model.variables, *self.model.optimizer.variables]
+        save_variables(self._folder / LAST, variables, history=json.dumps(self._history))
+        keep_best(self._folder, self._phase, self._mine, self.model.variables)
+        write_json(self._folder / "history.json", self._history)
         self._report(row)
 
-    def _slow_down(self, since: int) -> None:
-        if since % max(1, self._config.patience // 2) == 0:
+    def _slow_down(self) -> None:
+        since = since_best(self._mine)
+        if since and since % max(1, self._config.patience // 2) == 0:
             self.model.optimizer.learning_rate = (
                 float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)) * 0.3
             )
-        if since >= self._config.patience:
+        if ended(self._mine, self._config):
             self.model.stop_training = True
 
 
-def score(row: dict[str, Any]) -> float:
+def score(row: Row) -> float:
     """What the best epoch is chosen by: macro-F1, a little of the loss to break ties."""
     return float(row["val_macro_f1"]) - 0.05 * float(row["val_loss"])
+
+
+def rows_of(history: list[Row], phase: PhaseConfig) -> list[Row]:
+    return [row for row in history if row["phase"] == phase.name]
+
+
+def since_best(rows: list[Row]) -> int:
+    """Epochs after the best one; 0 where the last is the best."""
+    return len(rows) - 1 - int(np.argmax([score(row) for row in rows]))
+
+
+def ended(rows: list[Row], phase: PhaseConfig) -> bool:
+    """All epochs done, or on a plateau nothing better for as many as `patience`."""
+    waited = phase.schedule == "plateau" and bool(rows) and since_best(rows) >= phase.patience
+    return len(rows) >= phase.epochs or waited
+
+
+def read_history(folder: Path) -> list[Row]:
+    """The epochs done, as the file that training goes on from has them."""
+    path = folder / LAST
+    if not path.is_file():
+        return []
+    with np.load(path) as book:
+        rows: list[Row] = json.loads(str(book["history"]))
+    return rows
+
+
+def keep_best(folder: Path, phase: int, rows: list[Row], variables: Any) -> None:
+    """Save the weights where the last epoch is the phase's best; nothing where they lie there already."""
+    path = folder / f"best-{phase}.npz"
+    if since_best(rows):
+        return
+    if path.is_file():
+        with np.load(path) as book:
+            if int(book["at"]) == rows[-1]["at"]:
+                return
+    save_variables(path, variables, at=rows[-1]["at"])
 
 
 def predict(model: keras.Model, x: NDArray[Any], batch: int = 128) -> NDArray[np.float32]:
@@ -159,10 +210,10 @@ def predict(model: keras.Model, x: NDArray[Any], batch: int = 128) -> NDArray[np
     return np.concatenate(parts) if parts else np.zeros((0, model.output_shape[-1]), np.float32)
 
 
-def save_variables(path: Path, variables: Any) -> None:
+def save_variables(path: Path, variables: Any, **more: Any) -> None:
     """Variables in their order; names are left out, they differ between a phase's model and the whole."""
     with write_atomically(path) as out:
-        np.savez(out, *[keras.ops.convert_to_numpy(v) for v in variables])
+        np.savez(out, *[keras.ops.convert_to_numpy(v) for v in variables], **more)
 
 
 def load_variables(path: Path, variables: Any) -> None:
@@ -184,24 +235,26 @@ def train_phase(
     """Run one phase, or what is left of it, and leave its best weights in the network."""
     phase = config.phase[number]
     halves = halve(network, phase)
-    path = folder / "history.json"
-    history: list[dict[str, Any]] = json.loads(path.read_text()) if path.is_file() else []
-    done = [row for row in history if row["phase"] == phase.name]
-    banks = banks_for(halves, phase)
-    pictures, y = val
-    x = np.concatenate([run_front(halves.front, pictures[i : i + 64]) for i in range(0, len(pictures), 64)])
-    optimizer = keras.optimizers.AdamW(phase.learning_rate, weight_decay=config.weight_decay, clipnorm=1.0)
-    loss = keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing)
-    halves.tail.compile(optimizer, loss, metrics=["accuracy"])
-    optimizer.build(halves.tail.trainable_variables)
-    if done and (folder / "last.npz").is_file() and done == history[-len(done) :]:
-        load_variables(folder / "last.npz", [*halves.tail.variables, *optimizer.variables])
-    keeper = Keeper(folder, number, phase, history, (x, y), report)
-    if len(done) < phase.epochs:
-        batches = Batches(
-            banks, phase.banks, network.model.output_shape[-1], config, phase.mixup, class_weights, len(done)
-        )
-        halves.tail.fit(
-            batches, epochs=phase.epochs, initial_epoch=len(done), callbacks=[keeper], verbose=0, shuffle=False
-        )
+    history = read_history(folder)
+    done = rows_of(history, phase)
+    if history:
+        write_json(folder / "history.json", history)
+    if not done or history[-1]["phase"] == phase.name:
+        optimizer = keras.optimizers.AdamW(phase.learning_rate, weight_decay=config.weight_decay, clipnorm=1.0)
+        loss = keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing)
+        halves.tail.compile(optimizer, loss, metrics=["accuracy"])
+        optimizer.build(halves.tail.trainable_variables)
+        if done:
+            load_variables(folder / LAST, [*halves.tail.variables, *optimizer.variables])
+            keep_best(folder, number, done, halves.tail.variables)  # a kill may have come between the two files
+        if not ended(done, phase):
+            pictures, y = val
+            x = np.concatenate([run_front(halves.front, pictures[i : i + 64]) for i in range(0, len(pictures), 64)])
+            keeper = Keeper(folder, number, phase, history, (x, y), report)
+            classes = network.model.output_shape[-1]
+            banks = banks_for(halves, phase)
+            batches = Batches(banks, phase.banks, classes, config, phase.mixup, class_weights, len(done))
+            halves.tail.fit(
+                batches, epochs=phase.epochs, initial_epoch=len(done), callbacks=[keeper], verbose=0, shuffle=False
+            )
     load_variables(folder / f"best-{number}.npz", halves.tail.variables)

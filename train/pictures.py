@@ -11,6 +11,7 @@ import numpy as np
 
 from train.data import Sample
 from train.files import atomic_path
+from train.scores import ece
 
 
 def draw_all(
@@ -23,11 +24,15 @@ def draw_all(
     from matplotlib.figure import Figure
 
     pictures, truth, p = found
+    with np.load(folder / "val_predictions.npz") as kept:
+        raw = kept["probabilities"]
+    book = json.loads((folder / "model.json").read_text())
     makers = {
         "history.png": lambda f: _history(f, json.loads((folder / "history.json").read_text())),
         "confusion.png": lambda f: _confusion(f, np.asarray(table), labels),
         "precision_recall.png": lambda f: _precision_recall(f, truth, p, labels),
-        "reliability.png": lambda f: _reliability(f, truth, p),
+        "reliability.png": lambda f: _reliability(f, truth, p, raw),
+        "risk_coverage.png": lambda f: _risk_coverage(f, truth, p, book),
         "mistakes.png": lambda f: _mistakes(f, pictures, truth, p, val, labels),
     }
     out = []
@@ -78,17 +83,37 @@ def _precision_recall(figure: Any, truth: Any, p: Any, labels: Sequence[str]) ->
     ax.legend()
 
 
-def _reliability(figure: Any, truth: Any, p: Any) -> None:
+def _reliability(figure: Any, truth: Any, p: Any, raw: Any) -> None:
+    """Over 15 bins, before and after the temperature; how many faces a bin holds stands beside its point."""
     ax = figure.subplots()
-    sure, right = p.max(1), p.argmax(1) == truth
-    place = np.minimum((sure * 15).astype(int), 14)
-    used = [b for b in range(15) if (place == b).any()]
     ax.plot([0, 1], [0, 1], color="grey", linestyle="--")
-    ax.plot([sure[place == b].mean() for b in used], [right[place == b].mean() for b in used], marker="o")
-    for b in used:
-        ax.annotate(str(int((place == b).sum())), (sure[place == b].mean(), right[place == b].mean()), fontsize=7)
+    for name, found, marker in (("before", raw, "x"), ("after", p, "o")):
+        sure, right = found.max(1), found.argmax(1) == truth
+        place = np.minimum((sure * 15).astype(int), 14)
+        used = [b for b in range(15) if (place == b).any()]
+        points = [(sure[place == b].mean(), right[place == b].mean()) for b in used]
+        ax.plot(*np.transpose(points), marker=marker, label=f"{name} the temperature, ECE {ece(found, truth):.3f}")
+        for b, point in zip(used, points, strict=True):
+            ax.annotate(str(int((place == b).sum())), point, fontsize=7)
     ax.set_xlabel("probability of the top class")
     ax.set_ylabel("share that is right")
+    ax.legend()
+
+
+def _risk_coverage(figure: Any, truth: Any, p: Any, book: dict[str, Any]) -> None:
+    """Errors among the certain readings over the share that is certain, with the threshold in use."""
+    ax = figure.subplots()
+    sure = p.max(1)
+    order = np.argsort(-sure, kind="stable")
+    count = np.arange(1, len(truth) + 1)
+    risk = np.cumsum(p.argmax(1)[order] != truth[order]) / count
+    ax.plot(count / len(truth), risk)
+    threshold = max(book["thresholds"].values())
+    ax.axvline((sure >= threshold).mean(), color="grey", linestyle="--", label=f"certain from {threshold:.3f} on")
+    ax.axhline(0.01, color="grey", linewidth=0.7, label="1 % risk")
+    ax.set_xlabel("coverage")
+    ax.set_ylabel("risk")
+    ax.legend()
 
 
 def _mistakes(

@@ -16,16 +16,17 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_agent.errors import ConfigError
+from edge_agent.errors import ConfigError, NotFoundError
 from train import tracking
 from train.banks import Banks
 from train.config import TrainConfig
 from train.crops import exact_crops
 from train.data import Dataset, Sample, load
 from train.draws import Views
+from train.evaluate import of_complete_sets
 from train.faces import regions
 from train.files import atomic_path, write_atomically, write_json
-from train.models import Network, build, describe, load_weights, parameters
+from train.models import Network, build, describe, first_open, load_weights, parameters
 from train.phases import predict, train_phase
 from train.scores import confusion, ece, fit_temperature, macro_f1, per_class, softened, threshold_at_risk
 
@@ -53,18 +54,21 @@ def train(
     keras.utils.set_random_seed(config.seed)
     dataset = load(config.dataset)
     folder = config.runs / f"{config.name}-{config.digest()}-{dataset.data_sha256[:6]}"
-    folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "config.json", config.model_dump(mode="json"))
     if (folder / "model.json").is_file():
         book = json.loads((folder / "model.json").read_text())
-        return RunResult(book["mlflow_run_id"], folder, book["metrics"])
+        # a kill may have come between the model and the last of its records
+        if not track or tracking.is_finished(book["mlflow_run_id"]):
+            return RunResult(book["mlflow_run_id"], folder, book["metrics"])
     samples = chosen(dataset, config)
-    val = [s for s in dataset.of("val") if s.side_px >= config.report_side_px and s.box is not None]
+    val = [s for s in dataset.of("val") if s.side_px >= config.report_side_px]
     if not val:
         raise ConfigError(
             f"no validation face of {config.report_side_px} px and more; check the split, or report_side_px"
         )
     network = build(config.model, len(dataset.labels))
+    for phase in config.phase:
+        first_open(network.backbone, phase)  # a layer that is not there is told before the first phase, not after
     if config.start_from:
         start_from(network, Path(config.start_from))
     run = tracking.open_run(config, dataset, folder, parent_run_id) if track else tracking.Nothing()
@@ -86,23 +90,38 @@ def use_threads(count: int) -> None:
 
 
 def chosen(dataset: Dataset, config: TrainConfig) -> list[Sample]:
-    """Training faces: large enough, and not on the list of doubtful ones."""
-    out: set[str] = set()
-    if config.exclude:
-        with Path(config.exclude).open() as file:
-            out = {row["id"] for row in csv.DictReader(file)}
-    return [s for s in dataset.of("train") if s.side_px >= config.min_side_px and s.id not in out and s.weight > 0]
+    """Training faces: large enough, and not on the list of doubtful ones. Raises where a class is left without any."""
+    out = excluded(Path(config.exclude)) if config.exclude else set()
+    found = [s for s in dataset.of("train") if s.side_px >= config.min_side_px and s.id not in out and s.weight > 0]
+    missing = set(dataset.labels) - {s.label for s in found}
+    if missing:
+        raise ConfigError(
+            f"no face of class {sorted(missing)[0]} is left to train on; look at min_side_px ({config.min_side_px}), "
+            "at `exclude`, and at the weights of the sets"
+        )
+    return found
+
+
+def excluded(path: Path) -> set[str]:
+    """The column `id` of a CSV file, such as check-data's findings.csv."""
+    if not path.is_file():
+        raise NotFoundError(f"no file {path}; set `exclude` to a CSV file with a column `id`, or leave it out")
+    with path.open(newline="") as file:
+        rows = csv.DictReader(file)
+        if "id" not in (rows.fieldnames or ()):
+            raise ConfigError(f"{path} has no column `id`; `exclude` reads what check-data wrote")
+        return {row["id"] for row in rows}
 
 
 def start_from(network: Network, path: Path) -> None:
     """Weights of an earlier run, of the same architecture: a .keras file or an .npz of model variables."""
     if path.suffix != ".npz":
-        load_weights(network.model, path)
+        load_weights(network.model, path, "start_from")
         return
     from train.phases import load_variables
 
     if not path.is_file():
-        raise ConfigError(f"no file {path}; set start_from to a .keras, .weights.h5 or .npz file")
+        raise NotFoundError(f"no file {path}; set start_from to a .keras, .weights.h5 or .npz file")
     load_variables(path, network.model.variables)
 
 
@@ -158,12 +177,6 @@ def class_weights(samples: list[Sample], labels: tuple[str, ...]) -> NDArray[np.
     return np.asarray(counts.sum() / (len(labels) * np.maximum(counts, 1)), np.float32)
 
 
-def three_class_sets(samples: list[Sample], labels: tuple[str, ...]) -> NDArray[np.bool_]:
-    """Faces of sets that label every class: elsewhere a badly worn mask hides among the others."""
-    full = {name for name in {s.set for s in samples} if {s.label for s in samples if s.set == name} == set(labels)}
-    return np.array([s.set in full or not full for s in samples])
-
-
 def finish(
     network: Network, config: TrainConfig, dataset: Dataset, val: list[Sample], folder: Path, run: Any
 ) -> dict[str, float]:
@@ -171,7 +184,7 @@ def finish(
     labels = dataset.labels
     pictures = exact_crops(val, config.model.input_size_px, config.crop_margin, config.cache)
     raw, truth = predict(network.model, pictures), indices(val, labels)
-    full = three_class_sets(val, labels)
+    full = of_complete_sets(val, labels)
     temperature = fit_temperature(raw[full], truth[full])
     p = softened(np.log(np.clip(raw.astype(np.float64), 1e-7, 1)), temperature)
     at_risk = threshold_at_risk(p[full], truth[full], config.target_risk)

@@ -84,7 +84,7 @@ def read_config(path: Path) -> tuple[DatasetConfig, Path]:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{path}: {key + ': ' if key else ''}{first['msg']}") from error
+        raise ConfigError(f"{path}: {key + ': ' if key else ''}{first['msg'].removeprefix('Value error, ')}") from error
     root = Path(os.environ.get(ROOT_VARIABLE) or (path.parent / config.root)).resolve()
     if not root.is_dir():
         raise NotFoundError(f"no data folder {root}; set `root` in {path}, or the variable {ROOT_VARIABLE}")
