@@ -39,6 +39,7 @@ class PhaseConfig(_Part):
     `open_from` on; -1 opens all); what lies below runs once for each augmented view.
 
     banks: how many augmented versions of the drawn set are cached; epochs go round them.
+    weight_noise: each step sees weights moved at random by up to half so many steps of an 8-bit scale.
     """
 
     name: str
@@ -50,6 +51,7 @@ class PhaseConfig(_Part):
     schedule: Literal["plateau", "cosine", "constant"] = "plateau"
     patience: int = Field(default=8, ge=1)
     mixup: float = Field(default=0.0, ge=0, le=1)
+    weight_noise: float = Field(default=0.0, ge=0, le=8)
 
 
 class AugmentConfig(_Part):

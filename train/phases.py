@@ -160,6 +160,43 @@ class Keeper(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
+class WeightNoise(keras.callbacks.Callback):
+    """Trains under what rounding to 8 bits will do: pseudo-quantisation noise (Defossez et al., TMLR 2022).
+
+    Before a step each kernel is moved by up to `steps` / 2 steps of its channel's scale, and moved back after it, so
+    that the gradient is that of a rounded network and the weights stay fine.
+    """
+
+    def __init__(self, steps: float, seed: int) -> None:
+        super().__init__()
+        self._steps, self._rng = steps, np.random.default_rng([seed, 11])
+        self._moved: list[tuple[Any, NDArray[np.float32]]] = []
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        for kernel in kernels(self.model):
+            values = keras.ops.convert_to_numpy(kernel)
+            scale = np.abs(values).max(channel_axes(values.shape), keepdims=True) * (self._steps / 127)
+            noise = (self._rng.random(values.shape, np.float32) - np.float32(0.5)) * scale
+            kernel.assign_add(noise)
+            self._moved.append((kernel, noise))
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        while self._moved:
+            kernel, noise = self._moved.pop()
+            kernel.assign_sub(noise)
+
+
+def kernels(model: keras.Model) -> list[Any]:
+    """Weights that export rounds and this model trains: of convolutions and dense layers."""
+    return [v for v in model.trainable_variables if v.name == "kernel"]
+
+
+def channel_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes that share a scale: all but the output channel's, which in a depthwise kernel (h, w, c, 1) is c."""
+    channel = 2 if len(shape) == 4 and shape[3] == 1 else len(shape) - 1
+    return tuple(axis for axis in range(len(shape)) if axis != channel)
+
+
 def score(row: Row) -> float:
     """What the best epoch is chosen by: macro-F1, a little of the loss to break ties."""
     return float(row["val_macro_f1"]) - 0.05 * float(row["val_loss"])
@@ -254,7 +291,10 @@ def train_phase(
             classes = network.model.output_shape[-1]
             banks = banks_for(halves, phase)
             batches = Batches(banks, phase.banks, classes, config, phase.mixup, class_weights, len(done))
+            callbacks = [keeper]
+            if phase.weight_noise:
+                callbacks.append(WeightNoise(phase.weight_noise, config.seed))
             halves.tail.fit(
-                batches, epochs=phase.epochs, initial_epoch=len(done), callbacks=[keeper], verbose=0, shuffle=False
+                batches, epochs=phase.epochs, initial_epoch=len(done), callbacks=callbacks, verbose=0, shuffle=False
             )
     load_variables(folder / f"best-{number}.npz", halves.tail.variables)

@@ -20,7 +20,7 @@ from train import files
 from train.__main__ import main
 from train.config import PhaseConfig, TrainConfig, read_config
 from train.files import DiskError
-from train.phases import read_history
+from train.phases import WeightNoise, kernels, read_history
 from train.pipeline import RunResult, train
 
 TINY = Path(__file__).parents[2] / "train/configs/tiny.toml"
@@ -264,3 +264,20 @@ def test_an_unknown_key_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[s
     path.write_text('dataset = "x.toml"\nepochs = 3\n')
     assert main(["--config", str(path)]) == 78
     assert "epochs" in capsys.readouterr().err
+
+
+def test_weight_noise_moves_each_kernel_by_half_a_step_of_its_channel_and_back() -> None:
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.Conv2D(4, 3), keras.layers.DepthwiseConv2D(3), keras.layers.Flatten(), keras.layers.Dense(3)]
+    model = keras.Sequential([keras.Input((8, 8, 3)), *layers])
+    noise = WeightNoise(steps=2.0, seed=1)
+    noise.set_model(model)
+    before = [np.array(kernel) for kernel in kernels(model)]
+    noise.on_train_batch_begin(0)
+    moved = [np.array(kernel) for kernel in kernels(model)]
+    noise.on_train_batch_end(0)
+    assert [values.shape for values in before] == [(3, 3, 3, 4), (3, 3, 4, 1), (64, 3)]
+    for kernel, was, then, axes in zip(kernels(model), before, moved, ((0, 1, 2), (0, 1, 3), 0), strict=True):
+        step = np.abs(was).max(axes, keepdims=True) / 127
+        assert 0.9 < (np.abs(then - was) / step).max() <= 1.001
+        assert np.array(kernel) == pytest.approx(was, abs=1e-6)
