@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
 
     network = build_detector(int(trained.get("channels", 64)), float(trained.get("alpha", 0.35)), height, width)
     load_weights(network, weights, "--weights")
-    score = args.score or choose_score(network, width, height, args)
+    score, metrics = (args.score, {}) if args.score else choose_score(network, width, height, args)
     with atomic_path(args.run / "model.keras") as partial:
         network.save(partial)
     record = {
@@ -69,14 +69,15 @@ def run(args: argparse.Namespace) -> int:
         "strides": list(STRIDES),
         "score_threshold": score,
         "nms_iou": args.nms_iou,
+        "metrics": metrics,
     }
     write_json(args.run / "model.json", {k: v for k, v in record.items() if v is not None})
     print(f"{args.run / 'model.keras'}: {width}x{height}, {network.count_params()} parameters, score {score}")
     return 0
 
 
-def choose_score(network: Any, width: int, height: int, args: argparse.Namespace) -> float:
-    """The lowest score with no more than the wanted number of false boxes on val; prints what it finds there."""
+def choose_score(network: Any, width: int, height: int, args: argparse.Namespace) -> tuple[float, dict[str, float]]:
+    """The lowest score with no more than the wanted number of false boxes on val, and what it finds there."""
     from train.detector.evaluate import look_at, measure, score_for_false_boxes
     from train.detector.evaluate_command import LOWEST_SCORE, MAIN_SOURCES, table
     from train.detector.keras_detector import KerasDetector
@@ -85,8 +86,11 @@ def choose_score(network: Any, width: int, height: int, args: argparse.Namespace
     detector = KerasDetector(network, width, height, LOWEST_SCORE, args.nms_iou)
     looks = look_at(detector, read_photos(args.data, "val", MAIN_SOURCES))
     score = round(score_for_false_boxes(looks, int(args.false_boxes * len(looks))), 3)
-    print(table([(f"val, float, at {score}", measure(looks, score))]), flush=True)
-    return score
+    found = measure(looks, score)
+    print(table([(f"val, float, at {score}", found)]), flush=True)
+    metrics = {f"val_recall_{name}": round(share.value, 4) for name, share in found.by_class.items()}
+    metrics |= {"val_false_boxes_a_photograph": round(found.false_boxes / found.photos, 4), "val_ap50": found.ap50}
+    return score, metrics
 
 
 def read_size(text: str) -> tuple[int, int]:
