@@ -157,7 +157,7 @@ class Decider:
             after=visit.label,
             counted_as=visit.counted_as,
             probabilities=visit.probabilities,
-            box=track.box,
+            box=visit.seen_box,
             zone=visit.zone,
             static=visit.static,
             frames=visit.frames,

@@ -145,6 +145,7 @@ class Event:
     """A visit began, changed or ended. `before` and `after` are labels or `cannot_tell`; before is None for `new`.
 
     counted_as: the label the visit counts for so far: of those held, the one with most evidence; None for a poster.
+    box: where the face was last seen.
     at_s is monotonic, the *_utc_s are derived from one reading of the clock, so their differences are true durations.
     """
 

@@ -24,6 +24,7 @@ class Visit:
     def __init__(self, track: Track, labels: Sequence[str], config: DecideConfig, certain: float) -> None:
         self.id = ""
         self.track = track
+        self.seen_box = track.box
         self.label = CANNOT_TELL
         self.static = False
         self.at_static_place = False
@@ -46,6 +47,7 @@ class Visit:
         elapsed_s, self._at_s = min(HOLD_S_MOST, max(0.0, at_s - self._at_s)), at_s
         self.track, self.quality = track, 0.0
         if track.visible:
+            self.seen_box = track.box
             self._held_s[self.label if self.id else self.opinion] += elapsed_s
             self._zone_s[zone] += elapsed_s if elapsed_s > 0 else 1e-6
         if track.reading is None:

@@ -57,6 +57,14 @@ def test_a_visit_has_a_beginning_an_end_and_one_id() -> None:
     assert watch.events[-1].duration_s == pytest.approx(1.9)
 
 
+def test_an_end_shows_where_the_face_was_last_seen_not_where_it_would_be_by_now() -> None:
+    watch = Watch()
+    for step in range(20):
+        watch.see(0.1, face(MASKED, x=300.0 + 30 * step))
+    [end] = watch.see(10.0)
+    assert (end.type, end.box) == ("end", Box(870, 200, 70, 70))
+
+
 def test_the_first_verdict_takes_less_than_a_second_and_a_half() -> None:
     watch = Watch()
     (event,) = watch.see(2.0, face(MASKED))
