@@ -53,6 +53,8 @@ def train(
     use_threads(config.threads)
     keras.utils.set_random_seed(config.seed)
     dataset = load(config.dataset)
+    if len(dataset.labels) < 2:
+        raise ConfigError(f"{config.dataset}: labels has one class; a classifier needs two and more")
     folder = config.runs / f"{config.name}-{config.digest()}-{dataset.data_sha256[:6]}"
     write_json(folder / "config.json", config.model_dump(mode="json"))
     if (folder / "model.json").is_file():

@@ -259,6 +259,16 @@ def test_a_wrong_configuration_ends_in_one_line_before_anything_is_trained(
     assert not list((tmp_path / "runs").rglob("*.npz"))
 
 
+def test_a_dataset_of_one_class_trains_no_classifier(drawn_data: Path, config: TrainConfig, tmp_path: Path) -> None:
+    text = drawn_data.read_text()
+    for label in ("without_mask", "mask_weared_incorrect"):
+        text = text.replace(f"'{label}'", "").replace(f'{label} = "{label}"', f'{label} = ""')
+    one = tmp_path / "one.dataset.toml"
+    one.write_text(f'root = "{drawn_data.parent}"\n' + text.replace("['with_mask', , ]", "['with_mask']"))
+    with pytest.raises(ConfigError, match="labels has one class"):
+        train(config.model_copy(update={"dataset": one}), track=False)
+
+
 def test_an_unknown_key_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "bad.toml"
     path.write_text('dataset = "x.toml"\nepochs = 3\n')

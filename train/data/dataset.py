@@ -39,7 +39,7 @@ class DatasetConfig(BaseModel):
     """The whole file. `root` is relative to the file; the environment variable MASKWATCH_DATA replaces it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    labels: tuple[str, ...] = Field(min_length=2)
+    labels: tuple[str, ...] = Field(min_length=1)
     root: str = "."
     split_file: str = ""
     set: tuple[SetConfig, ...] = Field(min_length=1)
