@@ -21,6 +21,16 @@ def test_a_letterboxed_picture_is_rgb_and_keeps_its_aspect() -> None:
     assert (out[96:] == preprocess.PAD_VALUE).all(), "what is left over is grey, below"
 
 
+@pytest.mark.parametrize("size", [(1280, 720), (1920, 1080), (1281, 721), (4000, 3000)])
+def test_a_large_picture_is_halved_first_and_looks_the_same(size: tuple[int, int]) -> None:
+    large = picture(*size)
+    out, fit = preprocess.letterbox(large, 512, 384)
+    rows = round(size[1] * fit.scale)
+    ramp = picture(512, rows)[:, :, ::-1].astype(int)
+    assert np.abs(out[:rows].astype(int) - ramp).max() <= 2
+    assert (out[rows:] == preprocess.PAD_VALUE).all()
+
+
 def test_a_box_finds_its_way_back_from_the_letterbox() -> None:
     _, fit = preprocess.letterbox(picture(640, 360), 320, 320)
     assert fit.to_picture(Box(10, 20, 30, 40)) == Box(20, 40, 60, 80)
