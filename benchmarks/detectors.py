@@ -23,7 +23,16 @@ from edge_agent.detect import SHIPPED, YUNET_SCORE, HaarDetector, YuNetDetector
 from edge_agent.detect_tflite import TFLiteDetector
 from edge_agent.errors import MaskwatchError
 from edge_agent.records import U8, Detector
-from train.detector.evaluate import CLASSES, SIZES_PX, Look, Result, false_boxes, look_at, measure
+from train.detector.evaluate import (
+    CLASSES,
+    SIZES_PX,
+    Look,
+    Result,
+    false_boxes,
+    look_at,
+    measure,
+    score_for_false_boxes,
+)
 from train.detector.evaluate_command import LOWEST_SCORE, Squared, as_json, table
 from train.detector.photos import Photo, read_photos
 
@@ -156,10 +165,9 @@ def _plot(path: Path, entries: list[Entry], looks: dict[str, list[Look]], rows: 
 
     figure, axes = plt.subplots(1, len(CLASSES) + 1, figsize=(16, 4), sharey=True)
     for entry in entries:
-        scores = np.unique(
-            np.quantile(np.concatenate([look.scores for look in looks[entry.name]]), np.linspace(0, 1, 25))
-        )
-        curve = [measure(looks[entry.name], float(score)) for score in scores]
+        allowed = np.linspace(0, 0.6 * len(looks[entry.name]), 30).astype(int)
+        scores = sorted({score_for_false_boxes(looks[entry.name], int(most)) for most in allowed})
+        curve = [measure(looks[entry.name], score) for score in scores]
         for axis, label in zip(axes, CLASSES, strict=False):
             x = [result.false_boxes / result.photos for result in curve]
             axis.plot(x, [result.by_class[label].value for result in curve], marker=".", label=entry.name)
