@@ -69,7 +69,7 @@ function toggles() {
   }
   $("toggle-pause").addEventListener("click", () => { live.pause(!live.paused); press($("toggle-pause"), live.paused); });
   $("toggle-full").hidden = !document.fullscreenEnabled; // not on an iPhone
-  $("toggle-full").addEventListener("click", () => { if (document.fullscreenElement) document.exitFullscreen(); else $("live").requestFullscreen?.(); });
+  $("toggle-full").addEventListener("click", () => { (document.fullscreenElement ? document.exitFullscreen() : $("live").requestFullscreen()).catch(() => {}); });
   document.addEventListener("fullscreenchange", () => press($("toggle-full"), document.fullscreenElement != null));
   $("camera").addEventListener("change", () => live.choose($("camera").value));
   $("theme").addEventListener("click", () => theme(isDark() ? "light" : "dark"));
@@ -85,7 +85,7 @@ function theme(name) {
 function keys() {
   const buttons = { b: "toggle-boxes", c: "toggle-bars", s: "toggle-figures", p: "toggle-pause", f: "toggle-full", d: "theme", "?": "help-open" };
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog[open]")) return;
     const id = buttons[event.key];
     if (id) { event.preventDefault(); $(id).click(); }
   });
