@@ -1,11 +1,17 @@
-"""A frame at a glance: a small grey copy, cheap enough to make of each frame. Pure; motion and liveness look at it."""
+"""A frame at a glance: a small grey copy, cheap enough to make of each frame. Pure; motion and liveness look at it.
+
+Ask the frame for it (`frame.glance`): it is made once.
+"""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from edge_agent.records import U8
+if TYPE_CHECKING:
+    from edge_agent.records import U8
 
 WIDTH = 160
 

@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 
 from edge_agent.config import LivenessConfig
-from edge_agent.glance import glance
 from edge_agent.records import F32, U8, Frame
 
 LOOK_EVERY_S = 0.5  # dark, covered and moved are slow; looking at each frame would say no more
@@ -90,7 +89,7 @@ class Liveness:
         self._frozen, self._previous, self._previous_small = _Cause(), None, None
 
     def _see(self, frame: Frame, at_s: float) -> None:
-        small = glance(frame.bgr)
+        small = frame.glance
         if self._previous_small is not None and small.shape != self._previous_small.shape:
             self._view, self._detail_usual, self._learned_s = None, None, 0.0
         self._frozen.tell(self._is_same(frame.bgr, small), at_s, 0.0)

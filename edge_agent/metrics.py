@@ -12,6 +12,7 @@ import math
 import threading
 from collections import Counter as Counts
 from collections.abc import Callable
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -34,6 +35,7 @@ class Metrics:
         self.stage_seconds = Histogram(
             "maskwatch_stage_duration_seconds", "Time in a stage", ["stage"], buckets=STAGE_BUCKETS_S, registry=own
         )
+        self._stage = cache(self.stage_seconds.labels)  # a look-up by label costs more than a sample
         self.faces = Counter("maskwatch_faces", "Faces detected", ["camera"], registry=own)
         self.events = Counter("maskwatch_events", "Events by type", ["camera", "type"], registry=own)
         self.visits = Counter("maskwatch_visits", "Visits that ended, by verdict", ["camera", "label"], registry=own)
@@ -67,7 +69,7 @@ class Metrics:
 
     def stage(self, name: str, seconds: float) -> None:
         """One sample of a stage's duration."""
-        self.stage_seconds.labels(name).observe(seconds)
+        self._stage(name).observe(seconds)
 
     def camera_status(self, camera: str, status: str) -> None:
         """One of STATUSES is 1, the others 0."""

@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 
 from edge_agent.config import MotionConfig
-from edge_agent.glance import glance
 from edge_agent.records import U8, Frame
 
 CUT_CORRELATION = 0.35  # two views of one scene stay above it even when the light is switched (tests/edge_agent)
@@ -34,7 +33,7 @@ class MotionGate:
 
     def moved(self, frame: Frame) -> bool:
         """Whether to look for faces in this frame."""
-        small = glance(frame.bgr)
+        small = frame.glance
         before, self.cut = self._looked_at, False
         if before is None or before.shape != small.shape or frame.at_s < self._looked_at_s:
             self._moved_at_s = frame.at_s

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from edge_agent.glance import glance
 
 U8 = NDArray[np.uint8]
 F32 = NDArray[np.float32]
@@ -54,7 +57,7 @@ class Box:
         return left, top, round(self.x + self.w) - left, round(self.y + self.h) - top
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: `glance` is kept in the instance
 class Frame:
     """One picture of one camera.
 
@@ -69,6 +72,11 @@ class Frame:
     at_s: float
     utc_s: float
     bgr: U8
+
+    @cached_property
+    def glance(self) -> U8:
+        """A small grey copy: edge_agent.glance."""
+        return glance(self.bgr)
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,6 +126,7 @@ def _tensor(detail: dict[str, Any]) -> Tensor:
 def _dequantised(values: Any, tensor: Tensor) -> F32:
     if tensor.scale == 0.0:
         return np.asarray(values, dtype=np.float32)
-    # int32 first: uint8 minus the zero point wraps
-    whole = values.astype(np.int32) - tensor.zero_point
-    return np.asarray(whole * np.float32(tensor.scale), dtype=np.float32)
+    # as float32: uint8 minus the zero point wraps, and whole numbers of 8 bits stay whole
+    whole: F32 = np.subtract(values, np.float32(tensor.zero_point), dtype=np.float32)
+    whole *= np.float32(tensor.scale)
+    return whole

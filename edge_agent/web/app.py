@@ -63,8 +63,9 @@ class Web:
         self.history.add(self.state.events_after(self.history.newest_seen))
 
     async def keep(self) -> None:
-        """Drain now and then, since the loop's ring is short and nobody may look for days."""
-        while await self.pause(DRAIN_EVERY_S):
+        """Drain now and then until cancelled, since the loop's ring is short and nobody may look for days."""
+        while True:
+            await asyncio.sleep(DRAIN_EVERY_S)
             await self.drain()
 
     async def pause(self, seconds: float) -> bool:

@@ -25,9 +25,8 @@ from edge_agent.web.priority import lower_this_thread
 from edge_agent.web.state import WebSources, WebState
 
 if TYPE_CHECKING:
-    import uvicorn
-
     from edge_agent.web.app import Web
+    from edge_agent.web.quiet import QuietServer
 
 log = logging.getLogger(__name__)
 BACKLOG = 64
@@ -54,7 +53,7 @@ class WebServer:
         self._history = history
         self._socket: socket.socket | None = None
         self._thread: threading.Thread | None = None
-        self._server: uvicorn.Server | None = None
+        self._server: QuietServer | None = None
         self._web: Web | None = None
         self._stopping = threading.Event()
         self._token = read_secret(config.token_file, "http.token_file") if config.token_file else None
@@ -105,7 +104,7 @@ class WebServer:
         if self._thread is not None:
             self._thread.join(STREAMS_END_WITHIN_S if self._streams_open() else 0)
             if self._server is not None:
-                self._server.should_exit = True
+                self._server.stop()
             self._thread.join(max(0.0, (deadline - time.monotonic()) / 2))
             if self._server is not None:
                 # A viewer that takes nothing any more is cut off, and uvicorn would print a traceback for it.
@@ -124,9 +123,10 @@ class WebServer:
             import uvicorn
 
             from edge_agent.web.app import Web, create_app
+            from edge_agent.web.quiet import QuietServer
 
             self._web = Web(self._state, self._config, self._sources, token=self._token, history=self._history)
-            server = uvicorn.Server(
+            server = QuietServer(
                 uvicorn.Config(
                     create_app(self._web),
                     log_config=None,

@@ -33,6 +33,7 @@ class Recipe:
     mosaic: float = 0.4
     rotate: float = 0.35
     max_angle: float = 30.0
+    hard: float = 1.0  # how often the hardest face is aimed at, beside an easy one
     cover: float = 0.25
     spoil: float = 0.7
 
@@ -79,12 +80,15 @@ def window(sample: Sample, width: int, height: int, recipe: Recipe, rng: Generat
     rows, columns = sample.pixels.shape[:2]
     scale = _scale(sample, recipe, rng, shrink)
     image = sample.pixels
-    boxes = np.concatenate([sample.boxes, sample.unsure])
+    boxes = np.concatenate([sample.boxes, sample.unsure, sample.hard.decoys])
+    chances = np.concatenate(
+        [_chances(sample, recipe), np.ones(len(sample.unsure)), np.full(len(sample.hard.decoys), recipe.hard)]
+    )
     if scale < 0.5:  # shrink by area first: bilinear sampling would alias
         image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         boxes, scale = boxes * scale, 1.0
         rows, columns = image.shape[:2]
-    centre = _aim(boxes, rows, columns, width / scale, height / scale, rng)
+    centre = _aim(boxes, chances, rows, columns, width / scale, height / scale, rng)
     angle = rng.uniform(-recipe.max_angle, recipe.max_angle) if rng.random() < recipe.rotate else 0.0
     turn = np.deg2rad(angle)
     linear = scale * np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
@@ -96,7 +100,8 @@ def window(sample: Sample, width: int, height: int, recipe: Recipe, rng: Generat
     border = (PAD_VALUE,) * 3 if rng.random() < 0.7 else tuple(int(v) for v in rng.integers(0, 256, 3))
     flags = cv2.INTER_LINEAR if rng.random() < 0.8 else cv2.INTER_NEAREST if rng.random() < 0.2 else cv2.INTER_CUBIC
     pixels = cv2.warpAffine(image, matrix, (width, height), flags=flags, borderValue=border)
-    return _with_labels(pixels, _moved(boxes, matrix), sample, recipe)
+    labelled = boxes[: len(sample.boxes) + len(sample.unsure)]
+    return _with_labels(pixels, _moved(labelled, matrix), sample, recipe)
 
 
 def _scale(sample: Sample, recipe: Recipe, rng: Generator, shrink: float) -> float:
@@ -104,17 +109,25 @@ def _scale(sample: Sample, recipe: Recipe, rng: Generator, shrink: float) -> flo
     scale = longer / max(sample.pixels.shape[:2])
     if len(sample.boxes):
         # half of the time choose the size of a face instead, so that every size is seen often
-        face = float(rng.choice(shorter_sides(sample.boxes)))
+        chances = _chances(sample, recipe)
+        face = float(rng.choice(shorter_sides(sample.boxes), p=chances / chances.sum()))
         if rng.random() < 0.4:
             scale = np.exp(rng.uniform(np.log(12), np.log(min(recipe.max_face_px, 260)))) / max(face, 4) * shrink
         scale = min(scale, recipe.max_face_px * shrink / max(face, 4))
     return float(np.clip(scale, 120 / max(sample.pixels.shape[:2]), 4.0))
 
 
-def _aim(boxes: F32, rows: int, columns: int, width: float, height: float, rng: Generator) -> np.ndarray:
+def _chances(sample: Sample, recipe: Recipe) -> np.ndarray:
+    """How often each labelled face is looked at, beside an easy one."""
+    return 1.0 + (recipe.hard - 1.0) * sample.hard.faces
+
+
+def _aim(
+    boxes: F32, chances: np.ndarray, rows: int, columns: int, width: float, height: float, rng: Generator
+) -> np.ndarray:
     """The point of the photograph that comes to the middle of the window: mostly one that shows a face."""
     if len(boxes) and rng.random() < 0.8:
-        box = boxes[rng.integers(len(boxes))]
+        box = boxes[rng.choice(len(boxes), p=chances / chances.sum())]
         jitter = rng.uniform(-0.45, 0.45, 2) * (width, height)
         aim = (box[:2] + box[2:]) / 2 + jitter
     else:

@@ -32,6 +32,7 @@ def batches(
     ready: queue.Queue[tuple[F32, F32]] = queue.Queue(maxsize=4)
     cooking = threading.Lock()  # the stem serves one thread at a time
     chances = np.array([weights.get(source, 1.0) for source in cache.sources])
+    chances *= [1.0 + (recipe.hard - 1.0) * hard.most for hard in cache.hard]
     chances /= chances.sum()
 
     def work(number: int) -> None:

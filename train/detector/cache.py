@@ -31,6 +31,23 @@ WHOLLY_KNOWN = ("negatives", "crops")  # sets that show no face beside those nam
 
 
 @dataclass(frozen=True, slots=True)
+class Hard:
+    """faces: float32 (n,), how hard each labelled face is, 0 to 1; decoys: boxes (k, 4) on what only looks like one."""
+
+    faces: F32
+    decoys: F32
+
+    @classmethod
+    def easy(cls, faces: int) -> Hard:
+        return cls(np.zeros(faces, np.float32), np.zeros((0, 4), np.float32))
+
+    @property
+    def most(self) -> float:
+        """Of the hardest thing in the photograph."""
+        return 1.0 if len(self.decoys) else float(self.faces.max(initial=0.0))
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """pixels: uint8 BGR; boxes: float32 (n, 4); bare: bool (n,); unsure: boxes (m, 4), neither face nor background."""
 
@@ -38,6 +55,7 @@ class Sample:
     boxes: F32
     bare: np.ndarray
     unsure: F32
+    hard: Hard
 
 
 def yunet_teacher(model: Path, sides_px: tuple[int, ...] = TEACHER_SIDES_PX) -> Teacher:
@@ -132,6 +150,7 @@ class Cache:
         answers = folder / ANSWERS
         self._taught = json.loads(answers.read_text()) if answers.is_file() else None
         self.sources = [entry["name"].split("/")[0] for entry in self._entries]
+        self.hard = [Hard.easy(len(entry["boxes"])) for entry in self._entries]
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -142,7 +161,7 @@ class Cache:
         pixels = self._pixels[entry["offset"] : entry["offset"] + size].reshape(entry["shape"])
         boxes = _boxes(entry["boxes"])
         taught = _boxes(self._taught[number]) if self._taught else _boxes([])
-        return Sample(pixels, boxes, np.asarray(entry["bare"], bool), _unlabelled(taught, boxes))
+        return Sample(pixels, boxes, np.asarray(entry["bare"], bool), _unlabelled(taught, boxes), self.hard[number])
 
 
 def _boxes(rows: list[list[float]]) -> F32:

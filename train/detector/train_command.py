@@ -68,6 +68,8 @@ def run(args: argparse.Namespace) -> int:
     for path in (args.imagenet, args.teacher, args.start):
         if path is not None and not path.exists():
             raise NotFoundError(f"{path} is not there")
+    if config.recipe.get("hard", 1.0) > 1.0 and args.start is None:
+        raise ConfigError(f"{args.config}: recipe.hard needs a network that finds what is hard; give it as --start")
     os.environ.setdefault("OMP_NUM_THREADS", str(args.threads))
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(args.threads))
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
@@ -76,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
 
     from train.detector.batches import batches
     from train.detector.cache import PORTRAIT_SIDES_PX, Cache, ask_teacher, build_cache, yunet_teacher
+    from train.detector.hard import find_hard, open_detector
     from train.detector.network import build_detector, load_imagenet, split
     from train.detector.photos import read_photos
     from train.detector.stem import fast_stem
@@ -106,6 +109,9 @@ def run(args: argparse.Namespace) -> int:
     }
     with Tracking(args.run, described, enabled=not args.no_mlflow) as tracking:
         cache = Cache(args.cache)
+        recipe = Recipe(**config.recipe)
+        if recipe.hard > 1.0:
+            cache.hard = find_hard(cache, open_detector(args.start))
         if not args.stop_here:
             stream = batches(
                 cache,
@@ -113,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
                 config.size_px,
                 config.batch,
                 config.weights,
-                Recipe(**config.recipe),
+                recipe,
                 config.seed + training.step,
                 config.loader_threads,
             )

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from train.detector.augment import FACE, UNSURE, Recipe, training_picture, window
-from train.detector.cache import Sample
+from train.detector.cache import Hard, Sample
 from train.detector.drawn import cover_faces
 from train.detector.spoil import spoil
 
 PLAIN = Recipe(mosaic=0, cover=0, spoil=0)
+NOWHERE = np.zeros((0, 4), np.float32)
 
 
 def sample(box: tuple[int, int, int, int] = (200, 120, 280, 220)) -> Sample:
@@ -18,7 +19,7 @@ def sample(box: tuple[int, int, int, int] = (200, 120, 280, 220)) -> Sample:
     pixels = np.zeros((360, 480, 3), np.uint8)
     left, top, right, bottom = box
     pixels[top:bottom, left:right] = 255
-    return Sample(pixels, np.array([box], np.float32), np.array([True]), np.zeros((0, 4), np.float32))
+    return Sample(pixels, np.array([box], np.float32), np.array([True]), NOWHERE, Hard.easy(1))
 
 
 def white_box(pixels: np.ndarray) -> list[int]:
@@ -63,7 +64,7 @@ def test_the_same_seed_gives_the_same_picture() -> None:
 
 
 def test_what_the_teacher_found_is_unsure_and_never_a_face() -> None:
-    taught = Sample(sample().pixels, np.zeros((0, 4), np.float32), np.zeros(0, bool), sample().boxes)
+    taught = Sample(sample().pixels, NOWHERE, np.zeros(0, bool), sample().boxes, Hard.easy(0))
     kinds = [window(taught, 320, 320, PLAIN, np.random.default_rng(seed)).labels[:, 4] for seed in range(10)]
     assert set(np.concatenate(kinds)) == {UNSURE}
 
