@@ -31,6 +31,8 @@ min_free_bytes = 0
 max_per_minute = 1000
 jpeg_quality = 100
 best_within_s = 0
+[privacy]
+pictures = "full"
 """
 
 
