@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--alphas", default="0.35,1.0", help="of frozen points; '' for none")
     parser.add_argument("--sizes", default="96,128,160", help="of frozen points, pixels")
     parser.add_argument("--variants", default="float32,float16,dynamic,int8")
-    parser.add_argument("--runs", type=Path, nargs="*", default=[], help="run folders of python -m train")
+    parser.add_argument("--runs", type=Path, nargs="*", default=[], help="run folders, or train/weights")
     parser.add_argument("--weights", type=Path, help="folder with mobilenet_v2_ALPHA_224_imagenet_no_top.weights.h5")
     parser.add_argument("--data", type=Path, default=ROOT / "train" / "configs" / "shared.dataset.toml")
     parser.add_argument("--train-faces", type=int, default=400, help="of each class, as far as there are so many")
@@ -154,7 +154,7 @@ def sweep(args: argparse.Namespace) -> list[Row]:
 
 def points(args: argparse.Namespace, dataset: Any) -> list[Point]:
     """What the command line asks for."""
-    from export import convert
+    from export.pipeline import load_classifier
     from export.source import resolve
 
     found = []
@@ -186,7 +186,7 @@ def points(args: argparse.Namespace, dataset: Any) -> list[Point]:
                 float(record["crop_margin"]),
                 float(record["temperature"]),
                 key,
-                lambda f=file: convert.load_keras(f),
+                lambda s=source: load_classifier(s),
             )
         )
     return found

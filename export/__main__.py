@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m export", description=__doc__)
-    parser.add_argument("model", help="a run folder, a .keras file, an MLflow run id, or models:/NAME@ALIAS")
+    parser.add_argument("model", help="a run, kept weights, a .keras file, an MLflow run id, or models:/NAME@ALIAS")
     parser.add_argument(
         "--variant", default="int8", help="float32, float16, dynamic, int8, several with commas, or all"
     )
@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--name", help="name in the manifest and of the files (default: maskwatch-classifier or -detector)"
     )
-    parser.add_argument("--version", default="1.0.0", help="version in the manifest")
+    parser.add_argument("--version", help="version in the manifest (default: the record's, else 1.0.0)")
     parser.add_argument(
         "--labels", help="the model's labels, in order, with commas; for a .keras file without model.json"
     )
@@ -80,6 +80,7 @@ def _export(args: argparse.Namespace) -> int:
         "crop_margin": args.crop_margin,
         "temperature": args.temperature,
         "score_threshold": args.score,
+        "version": args.version,
     }
     source = resolve(args.model, overrides)
     order = _order(args, source, variants)
@@ -150,7 +151,7 @@ def _order(args: argparse.Namespace, source: Source, variants: tuple[str, ...]) 
         size = int(width), int(height)
     return Order(
         name=args.name or f"maskwatch-{source.kind}",
-        version=args.version,
+        version=str(source.record.get("version", "1.0.0")),
         variants=variants,
         recipe=args.recipe,
         folder=args.out or source.keras_file.parent / "export",

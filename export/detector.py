@@ -18,7 +18,7 @@ from export.faces import GATE_SETS, boxed, photographs, read_picture
 from export.gates import Differing, Gate, Outcome
 from export.pipeline import Order, Say, finish, metrics, recipes_for, tools
 from export.report import VariantReport
-from export.source import Source
+from export.source import WEIGHTS_END, Source
 from train.data import Dataset
 
 CALIBRATION_PHOTOS, GATE_PHOTOS = 96, 130
@@ -52,18 +52,20 @@ def export_detector(source: Source, dataset: Dataset, order: Order, say: Say) ->
 
 def load_model(source: Source, size: tuple[int, int] | None) -> Any:
     """The Keras detector: a .keras file of its own size, or the weights of a run of train.detector at any."""
-    if not source.keras_file.name.endswith(".weights.h5"):
+    if not source.keras_file.name.endswith(WEIGHTS_END):
         model = convert.load_keras(source.keras_file)
         if size not in (None, convert.input_size(model)):
             raise UsageError(f"{source.keras_file} takes {convert.input_size(model)} px; leave --size out")
         return model
+    record = source.record
+    if size is None and "input_width_px" in record:
+        size = int(record["input_width_px"]), int(record["input_height_px"])
     if size is None or size[0] % 32 or size[1] % 32:
         raise UsageError(
             "a detector's weights take many sizes; give --size WIDTHxHEIGHT, multiples of 32, as in 320x192"
         )
     from train.detector.network import build_detector
 
-    record = source.record
     channels, alpha = int(record.get("channels", 64)), float(record.get("alpha", 0.35))
     model = build_detector(channels, alpha, height=size[1], width=size[0])
     model.load_weights(source.keras_file)

@@ -25,7 +25,7 @@ from export.gates import Outcome
 from export.operators import operators
 from export.report import VariantReport
 from export.runtimes import Trial, trials
-from export.source import Source
+from export.source import RECORD_NAME, WEIGHTS_END, Source
 from train.data import Dataset
 
 Say = Callable[[str], None]
@@ -48,6 +48,19 @@ class Order:
     size: tuple[int, int] | None = None
 
 
+def load_classifier(source: Source) -> Any:
+    """The Keras classifier: a .keras file, or weights and the record that says of which network they are."""
+    if not source.keras_file.name.endswith(WEIGHTS_END):
+        return convert.load_keras(source.keras_file)
+    from train.config import ModelConfig
+    from train.models import build, load_weights
+
+    known = {key: source.record[key] for key in ("architecture", "alpha", "input_size_px", "head_units")}
+    model = build(ModelConfig(**known, weights=""), len(source.labels)).model
+    load_weights(model, source.keras_file, RECORD_NAME)
+    return model
+
+
 def export(source: Source, dataset: Dataset, order: Order, say: Say) -> list[VariantReport]:
     """Every variant wanted, one after another."""
     check_record(source, order.name, order.version)
@@ -55,7 +68,7 @@ def export(source: Source, dataset: Dataset, order: Order, say: Say) -> list[Var
         from export.detector import export_detector
 
         return export_detector(source, dataset, order, say)
-    model = convert.load_keras(source.keras_file)
+    model = load_classifier(source)
     width, height = convert.input_size(model)
     _fits(source, dataset, model, width, height)
     margin = float(source.record["crop_margin"])
@@ -162,12 +175,14 @@ def _faults(tried: list[Trial], blind: list[Any]) -> list[str]:
 def metrics(source: Source, outcome: Outcome, count: int) -> list[Metric]:
     """The figures for the manifest: of training's record, as far as they are numbers, and of the gates."""
     found: list[Metric] = []
-    for name, value in sorted((source.record.get("metrics") or {}).items()):
+    trained = dict(source.record.get("metrics") or {})
+    of = int(trained.pop("val_faces", 0))
+    for name, value in sorted(trained.items()):
         table = value if isinstance(value, dict) else {"": value}
         for key, number in sorted(table.items()):
             if isinstance(number, int | float) and np.isfinite(number):
                 full = "".join(c if c.isalnum() or c in "._-" else "_" for c in f"{name}.{key}".strip("."))[:80]
-                found.append(Metric(name=full, value=float(number), data="training's own report", n=0))
+                found.append(Metric(name=full, value=float(number), data="training's own report", n=of))
     data = "validation and test faces of the gates"
     found = found[:150]
     for key in ("accuracy", "macro_f1", "ece"):

@@ -1,4 +1,4 @@
-"""Where a trained model comes from: a run folder, a Keras file, an MLflow run, or a registered model."""
+"""Where a trained model comes from: a run folder, committed weights, a Keras file, MLflow's run or registered model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from edge_agent.errors import ModelError, NotFoundError, UsageError
 
-MODEL_NAME, RECORD_NAME = "model.keras", "model.json"
+MODEL_NAME, RECORD_NAME, WEIGHTS_END = "model.keras", "model.json", ".weights.h5"
 DETECTOR_WEIGHTS, DETECTOR_RECORD = "average.weights.h5", "detector.json"
 DETECTOR: dict[str, Any] = {
     "kind": "detector",
@@ -73,7 +73,7 @@ def resolve(given: str, overrides: dict[str, Any] | None = None) -> Source:
             raise UsageError(
                 f"{given} is no Keras model; give a .keras file, a run folder, a run id or models:/NAME@ALIAS"
             )
-        source = Source(path, _record(path.parent / RECORD_NAME) if path.name == MODEL_NAME else {})
+        source = _from_folder(path.parent) if path.name.endswith(WEIGHTS_END) else _from_file(path)
     elif _RUN_ID.match(given):
         source = _from_mlflow(given)
     else:
@@ -84,14 +84,22 @@ def resolve(given: str, overrides: dict[str, Any] | None = None) -> Source:
     return Source(source.keras_file, record, source.run_id or str(record.get("mlflow_run_id") or ""))
 
 
+def _from_file(path: Path) -> Source:
+    return Source(path, _record(path.parent / RECORD_NAME) if path.name == MODEL_NAME else {})
+
+
 def _from_folder(folder: Path) -> Source:
-    model = folder / MODEL_NAME
-    weights = folder / DETECTOR_WEIGHTS
-    if not model.is_file() and weights.is_file():
-        return Source(weights, DETECTOR | _record(folder / DETECTOR_RECORD))
-    if not model.is_file():
-        raise NotFoundError(f"{folder} holds no {MODEL_NAME}; give the folder of a finished run")
-    return Source(model, _record(folder / RECORD_NAME))
+    """A run's model.keras; else weights beside the model.json that says of which network they are."""
+    if (folder / MODEL_NAME).is_file():
+        return _from_file(folder / MODEL_NAME)
+    weights = sorted(folder.glob(f"*{WEIGHTS_END}"))
+    if len(weights) == 1 and (folder / RECORD_NAME).is_file():
+        return Source(weights[0], _record(folder / RECORD_NAME))
+    if (folder / DETECTOR_WEIGHTS).is_file():
+        return Source(folder / DETECTOR_WEIGHTS, DETECTOR | _record(folder / DETECTOR_RECORD))
+    raise NotFoundError(
+        f"{folder} holds no {MODEL_NAME}, and no weights with a {RECORD_NAME}; give the folder of a finished run"
+    )
 
 
 def _record(path: Path) -> dict[str, Any]:

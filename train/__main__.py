@@ -16,6 +16,7 @@ COMMANDS = {
     "train-detector": ("train.detector.train_command", "train the face detector"),
     "evaluate-detector": ("train.detector.evaluate_command", "measure a face detector"),
     "search": ("train.runs.search_command", "search for better settings"),
+    "keep": ("train.keep_command", "write a run's weights small enough to commit"),
     "promote": ("train.runs.promote_command", "make a run the one that ships"),
     "rollback": ("train.runs.rollback_command", "go back to the model before"),
     "compare": ("train.runs.compare_command", "compare runs"),

@@ -93,6 +93,7 @@ class TrainConfig(_Part):
     )
     landmarks_model: str = ""
     exclude: str = Field(default="", description="a CSV with a column `id`: training faces left out (doubtful labels)")
+    relabel: str = Field(default="", description="a CSV with columns `id` and `label`: training faces put right by eye")
     start_from: str = Field(default="", description="a .keras file or weights file to go on from")
     runs: Path = Path("runs")
     cache: Path = Path(".cache/train")
@@ -115,9 +116,13 @@ class TrainConfig(_Part):
         return self
 
     def digest(self) -> str:
-        """What names a run: the same configuration resumes, another starts afresh."""
-        text = json.dumps(self.model_dump(mode="json", exclude={"runs", "cache", "threads"}), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:10]
+        """What names a run: the same configuration, lists and first weights resume, others start afresh."""
+        settings = self.model_dump(mode="json", exclude={"runs", "cache", "threads"})
+        for key in ("exclude", "relabel", "start_from"):
+            path = Path(settings[key])
+            if path.is_file():
+                settings[key] = hashlib.sha256(path.read_bytes()).hexdigest()
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:10]
 
 
 def resolve(path: str | Path, base: Path) -> Path:
@@ -145,7 +150,7 @@ def read_config(path: Path, **changes: Any) -> TrainConfig:
         ) from error
     base = path.parent
     found: dict[str, Any] = {"dataset": resolve(config.dataset, base)}
-    for key in ("landmarks_model", "exclude", "start_from"):
+    for key in ("landmarks_model", "exclude", "relabel", "start_from"):
         if value := getattr(config, key):
             found[key] = str(resolve(value, base))
     if config.model.weights not in ("", "imagenet"):

@@ -55,7 +55,8 @@ class Views:
         )
         if config.balance.method != "sampling":
             settings["balance"] = {**settings["balance"], "method": "as they are", "shares": {}}
-        facts = [VERSION, settings, config.bank_size, config.model.input_size_px, [s.id for s in self._samples]]
+        faces = [(s.id, s.label) for s in self._samples]
+        facts = [VERSION, settings, config.bank_size, config.model.input_size_px, faces]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def bank(self, number: int) -> list[Draw]:

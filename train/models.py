@@ -171,4 +171,5 @@ def parameters(model: keras.Model) -> int:
 
 
 def describe(config: ModelConfig) -> dict[str, Any]:
-    return {"architecture": config.architecture, "alpha": config.alpha, "input_size_px": config.input_size_px}
+    """What a record says of a network, so that `build` makes it again for its weights."""
+    return config.model_dump(include={"architecture", "alpha", "input_size_px", "head_units"})

@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -92,9 +92,18 @@ def use_threads(count: int) -> None:
 
 
 def chosen(dataset: Dataset, config: TrainConfig) -> list[Sample]:
-    """Training faces: large enough, and not on the list of doubtful ones. Raises where a class is left without any."""
-    out = excluded(Path(config.exclude)) if config.exclude else set()
-    found = [s for s in dataset.of("train") if s.side_px >= config.min_side_px and s.id not in out and s.weight > 0]
+    """Training faces: large enough, put right or left out by the lists. Raises where a class is left without any."""
+    out = set(listed("exclude", Path(config.exclude), "id")) if config.exclude else set()
+    right = listed("relabel", Path(config.relabel), "id", "label") if config.relabel else {}
+    if strange := {row["label"] for row in right.values()} - set(dataset.labels):
+        raise ConfigError(f"{config.relabel} has the label {min(strange)!r}; give one of {', '.join(dataset.labels)}")
+    if lost := right.keys() - {s.id for s in dataset.of("train")}:
+        raise ConfigError(f"{config.relabel} names {min(lost)}, which is no face of the training split")
+    found = [
+        replace(s, label=right[s.id]["label"]) if s.id in right else s
+        for s in dataset.of("train")
+        if s.side_px >= config.min_side_px and s.weight > 0 and (s.id in right or s.id not in out)
+    ]
     missing = set(dataset.labels) - {s.label for s in found}
     if missing:
         raise ConfigError(
@@ -104,15 +113,16 @@ def chosen(dataset: Dataset, config: TrainConfig) -> list[Sample]:
     return found
 
 
-def excluded(path: Path) -> set[str]:
-    """The column `id` of a CSV file, such as check-data's findings.csv."""
+def listed(key: str, path: Path, *columns: str) -> dict[str, dict[str, str]]:
+    """The rows of a CSV file with at least those columns, such as check-data's findings.csv, by their `id`."""
+    wanted = " and ".join(f"`{column}`" for column in columns)
     if not path.is_file():
-        raise NotFoundError(f"no file {path}; set `exclude` to a CSV file with a column `id`, or leave it out")
-    with path.open(newline="") as file:
+        raise NotFoundError(f"no file {path}; set `{key}` to a CSV file with {wanted} as columns, or leave it out")
+    with path.open(newline="", encoding="utf-8") as file:
         rows = csv.DictReader(file)
-        if "id" not in (rows.fieldnames or ()):
-            raise ConfigError(f"{path} has no column `id`; `exclude` reads what check-data wrote")
-        return {row["id"] for row in rows}
+        if lacking := set(columns) - set(rows.fieldnames or ()):
+            raise ConfigError(f"{path} has no column `{min(lacking)}`; `{key}` reads {wanted}")
+        return {row["id"]: row for row in rows}
 
 
 def start_from(network: Network, path: Path) -> None:

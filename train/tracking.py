@@ -19,7 +19,7 @@ from train.runs.tracking import TrackingError, client, translated, uri
 
 EXPERIMENT = "maskwatch-classifier"
 DEFAULT_URI = "sqlite:///mlflow.db"
-FILES = ("dataset", "landmarks_model", "exclude", "start_from")
+FILES = ("dataset", "landmarks_model", "exclude", "relabel", "start_from")
 
 
 class Nothing:

@@ -16,12 +16,15 @@ import numpy as np
 import pytest
 
 from edge_agent.errors import ConfigError
+from export.pipeline import load_classifier
+from export.source import resolve
 from train import files
 from train.__main__ import main
 from train.config import PhaseConfig, TrainConfig, read_config
+from train.data import load
 from train.files import DiskError
 from train.phases import WeightNoise, kernels, read_history
-from train.pipeline import RunResult, train
+from train.pipeline import RunResult, chosen, train
 
 TINY = Path(__file__).parents[2] / "train/configs/tiny.toml"
 
@@ -230,6 +233,7 @@ def test_the_command_says_in_one_line_what_is_missing(tmp_path: Path, capsys: py
         ("[model]", "x = 1\n[model]", 78, "x: Extra inputs are not permitted"),
         ("seed = 1", 'landmarks_model = "gone.onnx"', 66, "no landmarks model gone.onnx"),
         ("seed = 1", 'exclude = "gone.csv"', 66, "no file gone.csv; set `exclude`"),
+        ("seed = 1", 'relabel = "gone.csv"', 66, "no file gone.csv; set `relabel` to a CSV file with `id` and `label`"),
         ("seed = 1", 'start_from = "gone.keras"', 66, "no weights file gone.keras; set start_from"),
         ("seed = 1", "min_side_px = 500", 78, "no face of class mask_weared_incorrect is left"),
         ('"all"', '"head"', 78, "phases head, head: at least one, each with a name of its own"),
@@ -257,6 +261,48 @@ def test_a_wrong_configuration_ends_in_one_line_before_anything_is_trained(
     assert line.startswith("train: ")
     assert says in line
     assert not list((tmp_path / "runs").rglob("*.npz"))
+
+
+def test_lists_put_faces_right_and_leave_others_out(drawn_data: Path, config: TrainConfig, tmp_path: Path) -> None:
+    left_out, put_right = tmp_path / "doubtful.csv", tmp_path / "relabelled.csv"
+    left_out.write_text("id,detail\ndrawn/face000#0,blurred\ndrawn/face003#0,blurred\n")
+    put_right.write_text("id,label,why\ndrawn/face003#0,mask_weared_incorrect,nose out\n")
+    lists = config.model_copy(update={"exclude": str(left_out), "relabel": str(put_right)})
+    before, after = ({s.id: s.label for s in chosen(load(drawn_data), c)} for c in (config, lists))
+    assert before.pop("drawn/face000#0") == "with_mask"
+    assert after == before | {"drawn/face003#0": "mask_weared_incorrect"}
+    named = lists.digest()
+    assert named != config.digest()
+    put_right.write_text("id,label\ndrawn/face003#0,badly\n")
+    assert lists.digest() != named
+    with pytest.raises(ConfigError, match="has the label 'badly'; give one of with_mask"):
+        chosen(load(drawn_data), lists)
+    put_right.write_text("id,label\ndrawn/face060#0,with_mask\n")  # a face of the validation split
+    with pytest.raises(ConfigError, match="names drawn/face060#0, which is no face of the training split"):
+        chosen(load(drawn_data), lists)
+    put_right.write_text("id,why\ndrawn/face003#0,nose out\n")
+    with pytest.raises(ConfigError, match="has no column `label`; `relabel` reads `id` and `label`"):
+        chosen(load(drawn_data), lists)
+
+
+def test_kept_weights_are_small_and_export_reads_them_as_the_run(whole: RunResult, tmp_path: Path) -> None:
+    assert main(["keep", str(whole.folder), str(tmp_path / "kept")]) == 0
+    weights = tmp_path / "kept" / "classifier.weights.h5"
+    assert sorted(path.name for path in weights.parent.iterdir()) == ["classifier.weights.h5", "model.json"]
+    pictures = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3)).astype(np.float32)
+    run = keras.models.load_model(whole.folder / "model.keras", compile=False)
+    for given in (weights, weights.parent):
+        source = resolve(str(given))
+        assert source.labels == ("with_mask", "without_mask", "mask_weared_incorrect")
+        kept = load_classifier(source)
+        assert kept.predict_on_batch(pictures) == pytest.approx(run.predict_on_batch(pictures), abs=5e-3)
+    assert weights.stat().st_size < (whole.folder / "model.keras").stat().st_size
+
+
+def test_a_folder_of_no_finished_run_is_not_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["keep", str(tmp_path), str(tmp_path / "kept")]) == 66
+    assert "model.keras is not there; give the folder of a finished run" in capsys.readouterr().err
+    assert not (tmp_path / "kept").exists()
 
 
 def test_a_dataset_of_one_class_trains_no_classifier(drawn_data: Path, config: TrainConfig, tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
         "labels": ["face"],
         "architecture": "mobilenetv2-fpn",
         "alpha": trained.get("alpha", 0.35),
+        "channels": int(trained.get("channels", 64)),
         "parameters": network.count_params(),
         "epochs": int(trained.get("epochs", 0)),
         "trained_at": trained.get("trained_at"),
@@ -89,6 +90,7 @@ def choose_score(network: Any, width: int, height: int, args: argparse.Namespace
     found = measure(looks, score)
     print(table([(f"val, float, at {score}", found)]), flush=True)
     metrics = {f"val_recall_{name}": round(share.value, 4) for name, share in found.by_class.items()}
+    metrics["val_faces"] = float(sum(share.n for share in found.by_class.values()))
     metrics |= {"val_false_boxes_a_photograph": round(found.false_boxes / found.photos, 4), "val_ap50": found.ap50}
     return score, metrics
 
