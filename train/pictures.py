@@ -61,10 +61,12 @@ def _history(figure: Any, rows: list[dict[str, Any]]) -> None:
 
 def _confusion(figure: Any, table: Any, labels: Sequence[str]) -> None:
     ax = figure.subplots()
-    ax.imshow(table / np.maximum(1, table.sum(1, keepdims=True)), cmap="Blues", vmin=0, vmax=1)
+    share = table / np.maximum(1, table.sum(1, keepdims=True))
+    ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for row in range(len(labels)):
         for column in range(len(labels)):
-            ax.text(column, row, str(table[row, column]), ha="center", va="center")
+            ink = "white" if share[row, column] > 0.5 else "black"
+            ax.text(column, row, str(table[row, column]), ha="center", va="center", color=ink)
     ax.set_xticks(range(len(labels)), labels, rotation=15)
     ax.set_yticks(range(len(labels)), labels)
     ax.set_xlabel("predicted")
