@@ -32,6 +32,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from models_page import RUNS, RUNTIMES, Row, choices, page, plot, table
 
+from edge_agent.errors import MaskwatchError, NotFoundError, UsageError
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 MARGIN = 0.15  # of frozen points; a run has its own
@@ -51,7 +53,14 @@ class Point:
 
 
 def main() -> int:
-    args = _parser().parse_args()
+    try:
+        return run(_parser().parse_args())
+    except MaskwatchError as error:
+        print(f"models: {error}", file=sys.stderr)
+        return error.exit_status
+
+
+def run(args: argparse.Namespace) -> int:
     if args.probe:
         print(json.dumps(probe(args.probe, args.threads)))
         return 0
@@ -61,6 +70,8 @@ def main() -> int:
     report = {"command": f"python benchmarks/models.py {shlex.join(sys.argv[1:])}", "machine": machine()}
     print(f"{report['command']}\n{report['machine']}", file=sys.stderr)
     rows = sweep(args)
+    if not rows:
+        raise UsageError("nothing to measure; give --alphas and --weights, or --runs")
     (args.work / "models.json").write_text(json.dumps({**report, "rows": rows}, indent=1))
     if args.docs:
         (args.docs / "models.md").write_text(page(report, rows), "utf-8")
@@ -77,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--alphas", default="0.35,1.0", help="of frozen points; '' for none")
     parser.add_argument("--sizes", default="96,128,160", help="of frozen points, pixels")
     parser.add_argument("--variants", default="float32,float16,dynamic,int8")
-    parser.add_argument("--runs", type=Path, nargs="*", default=[], help="run folders, or train/weights")
+    parser.add_argument("--runs", type=Path, nargs="*", default=[], help="run folders, or train/weights; after WORK")
     parser.add_argument("--weights", type=Path, help="folder with mobilenet_v2_ALPHA_224_imagenet_no_top.weights.h5")
     parser.add_argument("--data", type=Path, default=ROOT / "train" / "configs" / "shared.dataset.toml")
     parser.add_argument("--train-faces", type=int, default=400, help="of each class, as far as there are so many")
@@ -158,9 +169,16 @@ def points(args: argparse.Namespace, dataset: Any) -> list[Point]:
     from export.source import resolve
 
     found = []
-    for alpha in filter(None, args.alphas.split(",")):
-        weights = args.weights / f"mobilenet_v2_{float(alpha)}_224_imagenet_no_top.weights.h5"
-        for size in map(int, args.sizes.split(",")):
+    try:
+        alphas = [float(alpha) for alpha in args.alphas.split(",") if alpha]
+        sizes = [int(size) for size in args.sizes.split(",")]
+    except ValueError as error:
+        raise UsageError(f"--alphas and --sizes: {error}; give numbers with commas") from None
+    for alpha in alphas:
+        weights = args.weights / f"mobilenet_v2_{alpha}_224_imagenet_no_top.weights.h5"
+        if not weights.is_file():
+            raise NotFoundError(f"{weights} is not there; give the folder of ImageNet weights as --weights")
+        for size in sizes:
             key = {"weights": _sha256(weights), "train_faces": args.train_faces, "margin": MARGIN}
             found.append(
                 Point(
@@ -170,7 +188,7 @@ def points(args: argparse.Namespace, dataset: Any) -> list[Point]:
                     MARGIN,
                     1.0,
                     key,
-                    lambda a=float(alpha), s=size, w=weights: frozen(a, s, w, dataset, args.train_faces),
+                    lambda a=alpha, s=size, w=weights: frozen(a, s, w, dataset, args.train_faces),
                 )
             )
     for folder in args.runs:
@@ -271,6 +289,9 @@ def latencies(path: Path) -> Row:
     found: Row = {}
     for runtime, python in zip(RUNTIMES, (Path(sys.executable), LEGACY_PYTHON), strict=True):
         for threads in (1, 2):
+            if not python.is_file():
+                found[f"{runtime} {threads}"] = {"fault": f"{python} is not there; make legacy-env makes it"}
+                continue
             command = [str(python), __file__, "--probe", str(path), "--threads", str(threads)]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             fault = (done.stderr.strip().splitlines() or ["failed"])[-1][:200]

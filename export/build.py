@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 
 from pydantic import ValidationError
 
+from edge_agent.detect_tflite import DECODE
 from edge_agent.errors import ModelError
 from edge_agent.model_file import (
     Calibration,
@@ -128,11 +129,14 @@ def check_record(source: Source, name: str, version: str) -> None:
     nothing = Converted("float32", bytes(16), "plain")
     try:
         _manifest(source, nothing, (64, 64), name, version, detail, WIDEST.count)
+        trained = dict(source.record.get("metrics") or {})
+        int(trained.get("val_faces", 0))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         entry = ".".join(str(part) for part in first["loc"]) or "record"
-        raise ModelError(f"{source.keras_file}: its {entry} is {first['input']!r}: {first['msg']}") from None
-    except (TypeError, ValueError) as error:
+        given = f" is {first['input']!r}" if first["loc"] else ""
+        raise ModelError(f"{source.keras_file}: its {entry}{given}: {first['msg']}") from None
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ModelError(f"{source.keras_file}: an entry of its record is of the wrong kind: {error}") from None
 
 
@@ -222,6 +226,8 @@ def _detector(record: dict[str, Any], maps: tuple[str, ...]) -> DetectorPart:
     missing = [key for key in ("decode", "strides", "score_threshold", "nms_iou") if key not in record]
     if missing:
         raise ModelError(f"the detector's model.json lacks {', '.join(missing)}; train.detector writes them")
+    if record["decode"] != DECODE:
+        raise ModelError(f"the detector's decode is {record['decode']!r}; the agent knows {DECODE!r}")
     return DetectorPart(
         decode=record["decode"],
         strides=tuple(record["strides"]),

@@ -7,6 +7,7 @@ a time, since a fixed shape is what the fast kernels of the runtimes want.
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +38,9 @@ def load_keras(path: Path) -> Any:
 
     try:
         model = keras.models.load_model(path, compile=False)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
+        if path.is_file() and path.suffix == ".keras" and not zipfile.is_zipfile(path):
+            raise ModelError(f"{path} is damaged or cut off; copy it again, or train again") from None
         raise ModelError(
             f"{path} is no Keras model that this Keras reads: {' '.join(str(error).split())[:200]}"
         ) from None

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edge_agent.detect_tflite import Level, decode, levels_of, suppress
-from edge_agent.errors import UsageError
+from edge_agent.errors import ModelError, UsageError
 from edge_agent.preprocess import letterbox
 from edge_agent.records import F32, U8, Box
 from edge_agent.runtime import Runtime, check_input, open_runtime
@@ -16,7 +16,7 @@ from export import convert
 from export.build import draft
 from export.faces import GATE_SETS, boxed, photographs, read_picture
 from export.gates import Differing, Gate, Outcome
-from export.pipeline import Order, Say, finish, metrics, recipes_for, tools
+from export.pipeline import Order, Say, finish, metrics, recipes_for, tools, with_weights
 from export.report import VariantReport
 from export.source import WEIGHTS_END, Source
 from train.data import Dataset
@@ -58,18 +58,24 @@ def load_model(source: Source, size: tuple[int, int] | None) -> Any:
             raise UsageError(f"{source.keras_file} takes {convert.input_size(model)} px; leave --size out")
         return model
     record = source.record
-    if size is None and "input_width_px" in record:
-        size = int(record["input_width_px"]), int(record["input_height_px"])
-    if size is None or size[0] % 32 or size[1] % 32:
+    try:
+        if size is None and "input_width_px" in record:
+            size = int(record["input_width_px"]), int(record["input_height_px"])
+        channels, alpha = int(record.get("channels", 64)), float(record.get("alpha", 0.35))
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise ModelError(f"the record beside {source.keras_file} does not describe a detector: {error}") from None
+    if size is None or any(side < 64 or side % 32 for side in size):
         raise UsageError(
-            "a detector's weights take many sizes; give --size WIDTHxHEIGHT, multiples of 32, as in 320x192"
+            "a detector's weights take many sizes; give --size WIDTHxHEIGHT, multiples of 32 from 64 on, as in 320x192"
         )
     from train.detector.network import build_detector
 
-    channels, alpha = int(record.get("channels", 64)), float(record.get("alpha", 0.35))
-    model = build_detector(channels, alpha, height=size[1], width=size[0])
-    model.load_weights(source.keras_file)
-    return model
+    try:
+        model = build_detector(channels, alpha, height=size[1], width=size[0])
+    except (TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise ModelError(f"the record beside {source.keras_file} describes no network: {reason}") from None
+    return with_weights(model, source)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Differing:
-    """A face that the exported file puts into another class than Keras does."""
+    """A face that the exported file puts into another class than Keras does, or a photograph with other boxes."""
 
     id: str
     truth: str

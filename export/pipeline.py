@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from edge_agent.classify import calibrated
-from edge_agent.errors import ModelError, UsageError
+from edge_agent.errors import MaskwatchError, ModelError, UsageError
 from edge_agent.model_file import Metric, read
 from edge_agent.records import F32
 from edge_agent.runtime import Runtime, check_input, open_runtime
@@ -53,11 +54,28 @@ def load_classifier(source: Source) -> Any:
     if not source.keras_file.name.endswith(WEIGHTS_END):
         return convert.load_keras(source.keras_file)
     from train.config import ModelConfig
-    from train.models import build, load_weights
+    from train.models import build
 
-    known = {key: source.record[key] for key in ("architecture", "alpha", "input_size_px", "head_units")}
-    model = build(ModelConfig(**known, weights=""), len(source.labels)).model
-    load_weights(model, source.keras_file, RECORD_NAME)
+    wanted = ("architecture", "alpha", "input_size_px", "head_units")
+    if missing := [key for key in wanted if key not in source.record]:
+        raise ModelError(f"{RECORD_NAME} of {source.keras_file} lacks {', '.join(missing)}; keep the run again")
+    try:
+        config = ModelConfig(**{key: source.record[key] for key in wanted}, weights="")
+    except ValidationError as error:
+        first = error.errors()[0]
+        entry = ".".join(str(part) for part in first["loc"]) or "network"
+        raise ModelError(f"{RECORD_NAME} of {source.keras_file}: its {entry}: {first['msg']}") from None
+    return with_weights(build(config, len(source.labels)).model, source)
+
+
+def with_weights(model: Any, source: Source) -> Any:
+    """The model with the source's weights. Raises ModelError where they are another network's, or damaged."""
+    from train.models import load_weights
+
+    try:
+        load_weights(model, source.keras_file, RECORD_NAME)
+    except MaskwatchError as error:
+        raise ModelError(f"{error}; its {RECORD_NAME} is of another network, or the file is damaged") from None
     return model
 
 

@@ -72,8 +72,8 @@ class VariantReport:
         lines += ["", "| runtime | XNNPACK | threads | largest difference | golden ms | |", "|---|---|---|---|---|---|"]
         lines += [_trial_row(trial) for trial in self.trials]
         if self.outcome.differing:
-            lines += ["", f"{len(self.outcome.differing)} faces in another class than Keras puts them:", ""]
-            lines += ["| face | truth | Keras | exported |", "|---|---|---|---|"]
+            lines += ["", f"{len(self.outcome.differing)} answers that are not those of Keras:", ""]
+            lines += ["| face or photograph | truth | Keras | exported |", "|---|---|---|---|"]
             lines += [
                 f"| {d.id} | {d.truth} | {d.keras} {d.keras_probability} | {d.exported} {d.exported_probability} |"
                 for d in self.outcome.differing[:MOST_DIFFERING]

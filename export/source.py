@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from dataclasses import dataclass, field
@@ -73,7 +74,7 @@ def resolve(given: str, overrides: dict[str, Any] | None = None) -> Source:
             raise UsageError(
                 f"{given} is no Keras model; give a .keras file, a run folder, a run id or models:/NAME@ALIAS"
             )
-        source = _from_folder(path.parent) if path.name.endswith(WEIGHTS_END) else _from_file(path)
+        source = _from_weights(path) if path.name.endswith(WEIGHTS_END) else _from_file(path)
     elif _RUN_ID.match(given):
         source = _from_mlflow(given)
     else:
@@ -85,24 +86,38 @@ def resolve(given: str, overrides: dict[str, Any] | None = None) -> Source:
 
 
 def _from_file(path: Path) -> Source:
-    return Source(path, _record(path.parent / RECORD_NAME) if path.name == MODEL_NAME else {})
+    return Source(path, read_record(path.parent / RECORD_NAME) if path.name == MODEL_NAME else {})
+
+
+def _from_weights(path: Path) -> Source:
+    """Weights, and the record beside them that says of which network they are."""
+    if path.name == DETECTOR_WEIGHTS:
+        return Source(path, DETECTOR | read_record(path.parent / DETECTOR_RECORD))
+    record = read_record(path.parent / RECORD_NAME)
+    if not record:
+        raise NotFoundError(
+            f"{path} has no {RECORD_NAME} beside it that says of which network it is; keep the run again"
+        )
+    kept = record.get("weights_sha256")
+    if kept is not None and kept != hashlib.sha256(path.read_bytes()).hexdigest():
+        raise ModelError(f"{path} is not what {RECORD_NAME} beside it belongs to, or is damaged; keep the run again")
+    return Source(path, record)
 
 
 def _from_folder(folder: Path) -> Source:
     """A run's model.keras; else weights beside the model.json that says of which network they are."""
     if (folder / MODEL_NAME).is_file():
         return _from_file(folder / MODEL_NAME)
-    weights = sorted(folder.glob(f"*{WEIGHTS_END}"))
-    if len(weights) == 1 and (folder / RECORD_NAME).is_file():
-        return Source(weights[0], _record(folder / RECORD_NAME))
-    if (folder / DETECTOR_WEIGHTS).is_file():
-        return Source(folder / DETECTOR_WEIGHTS, DETECTOR | _record(folder / DETECTOR_RECORD))
-    raise NotFoundError(
-        f"{folder} holds no {MODEL_NAME}, and no weights with a {RECORD_NAME}; give the folder of a finished run"
-    )
+    weights = sorted(path for path in folder.glob(f"*{WEIGHTS_END}") if not path.name.startswith("."))
+    if not weights:
+        raise NotFoundError(f"{folder} holds no {MODEL_NAME} and no weights; give the folder of a finished run")
+    if len(weights) > 1:
+        raise UsageError(f"{folder} holds {', '.join(path.name for path in weights)}; name one of the files")
+    return _from_weights(weights[0])
 
 
-def _record(path: Path) -> dict[str, Any]:
+def read_record(path: Path) -> dict[str, Any]:
+    """`model.json`; empty where there is none. Raises ModelError."""
     if not path.is_file():
         return {}
     try:
@@ -134,7 +149,7 @@ def _from_mlflow(given: str) -> Source:
         folder = Path(_download(client, run_id))
     except MlflowException as error:
         raise NotFoundError(f"MLflow at {mlflow.get_tracking_uri()} has no {given}: {_short(error)}") from None
-    return Source(folder / MODEL_NAME, _record(folder / RECORD_NAME), run_id)
+    return Source(folder / MODEL_NAME, read_record(folder / RECORD_NAME), run_id)
 
 
 def _run_id(client: Any, given: str) -> str:

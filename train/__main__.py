@@ -24,6 +24,8 @@ COMMANDS = {
     "pick": ("train.runs.pick_command", "pick pictures worth labelling"),
 }
 
+RESUMING = ("train", "train-detector", "search")
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command; an error of ours becomes one line and its exit status."""
@@ -44,7 +46,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"train: {error}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
-        print("train: stopped; the same command goes on from the last epoch", file=sys.stderr)
+        hint = "; the same command goes on from the last epoch" if args.command in RESUMING else ""
+        print(f"train: stopped{hint}", file=sys.stderr)
         return 130
 
 

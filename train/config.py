@@ -21,10 +21,10 @@ class ModelConfig(_Part):
     """weights: a file of the backbone's weights, "imagenet" (Keras downloads it), or "" for random ones."""
 
     architecture: Literal["mobilenet_v2", "efficientnet", "small_cnn"] = "mobilenet_v2"
-    alpha: float = Field(default=1.0, gt=0)
+    alpha: float = Field(default=1.0, gt=0, le=4)
     input_size_px: int = Field(default=112, ge=32, le=320)
     weights: str = ""
-    head_units: int = Field(default=512, ge=0)
+    head_units: int = Field(default=512, ge=0, le=8192)
     dropout: float = Field(default=0.5, ge=0, lt=1)
 
     @model_validator(mode="after")

@@ -6,13 +6,22 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
+import io
 import json
-import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
-from edge_agent.errors import ModelError, NotFoundError
-from train.files import atomic_path, write_json
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from edge_agent.errors import ModelError, NotFoundError, UsageError
+from edge_agent.model_file.manifest import Version
+from train.files import write_atomically, write_json
+
+KINDS = ("classifier", "detector")
+SETTINGS = "detector.json"  # how a detector was trained
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,43 +32,66 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write NAME.weights.h5 and model.json, and a detector's settings where the run has them."""
-    model_file, record_file = args.run / "model.keras", args.run / "model.json"
-    for path in (model_file, record_file):
-        if not path.is_file():
-            raise NotFoundError(f"{path} is not there; give the folder of a finished run")
-    record = json.loads(record_file.read_text())
-    import keras
+    """Write KIND.weights.h5 and model.json, and a detector's settings where the run has them."""
+    from export.convert import load_keras
+    from export.source import MODEL_NAME, RECORD_NAME, WEIGHTS_END, read_record
 
-    try:
-        model = keras.saving.load_model(model_file, compile=False)
-    except (ValueError, OSError, TypeError) as error:
-        raise ModelError(f"cannot read {model_file}: {str(error).splitlines()[0][:200]}") from error
-    weights = args.folder / f"{record.get('kind', 'classifier')}.weights.h5"
-    with atomic_path(weights) as partial:
-        model.save_weights(partial.with_name(f"{partial.name}.weights.h5"))
-        halve(partial.with_name(f"{partial.name}.weights.h5"), partial)
-    write_json(args.folder / "model.json", record | {"version": args.version, "mlflow_run_id": ""})
-    settings = args.run / "detector.json"
+    record = read_record(args.run / RECORD_NAME)
+    _check(args, record)
+    weights = args.folder / f"{record.get('kind', KINDS[0])}{WEIGHTS_END}"
+    if others := [path.name for path in args.folder.glob(f"[!.]*{WEIGHTS_END}") if path != weights]:
+        raise UsageError(f"{args.folder} holds {others[0]}; give the run a folder of its own")
+    content = halved(load_keras(args.run / MODEL_NAME))
+    with write_atomically(weights) as out:
+        out.write(content)
+    # last: a kill in between leaves a record that does not know these weights, and export says so
+    own = {"version": args.version, "weights_sha256": hashlib.sha256(content).hexdigest(), "mlflow_run_id": ""}
+    settings = args.run / SETTINGS
     if settings.is_file():
-        shutil.copyfile(settings, args.folder / settings.name)
-    print(f"{weights}: {weights.stat().st_size / 1e6:.2f} MB")
+        write_json(args.folder / SETTINGS, json.loads(settings.read_text()))
+    else:
+        (args.folder / SETTINGS).unlink(missing_ok=True)
+    write_json(args.folder / RECORD_NAME, record | own)
+    print(f"{weights}: {len(content) / 1e6:.2f} MB")
     return 0
 
 
-def halve(whole: Path, half: Path) -> None:
-    """The same HDF5 file with float32 arrays as float16; Keras reads either. The first file is removed."""
+def _check(args: argparse.Namespace, record: dict[str, Any]) -> None:
+    from export.source import DETECTOR_WEIGHTS, MODEL_NAME, RECORD_NAME
+
+    for name in (MODEL_NAME, RECORD_NAME):
+        if not (args.run / name).is_file():
+            released = (args.run / DETECTOR_WEIGHTS).is_file()
+            hint = f"python -m train.detector.release --run {args.run} writes it" if released else ""
+            raise NotFoundError(f"{args.run / name} is not there; {hint or 'give the folder of a finished run'}")
+    if args.folder.resolve() == args.run.resolve():
+        raise UsageError(f"{args.folder} is the run itself; give another folder")
+    if record.get("kind", KINDS[0]) not in KINDS:
+        raise ModelError(f"{args.run / RECORD_NAME}: its kind is {record['kind']!r}; it is one of {', '.join(KINDS)}")
+    try:
+        TypeAdapter(Version).validate_python(args.version)
+    except ValidationError:
+        raise UsageError(f"--version is {args.version!r}; give something like 1.2.0") from None
+
+
+def halved(model: Any) -> bytes:
+    """The model's weights as Keras reads them, float32 as float16 where that can hold the values."""
     import h5py
 
     def copy(name: str, thing: Any) -> None:
         if isinstance(thing, h5py.Group):
             out.require_group(name).attrs.update(thing.attrs)
-        else:
-            out.create_dataset(name, data=thing[()].astype("f2" if thing.dtype == "f4" else thing.dtype))
+            return
+        values = thing[()]
+        if values.dtype == np.float32 and np.abs(values).max(initial=0) <= np.finfo(np.float16).max:
+            values = values.astype(np.float16)
+        out.create_dataset(name, data=values)
 
-    try:
+    half = io.BytesIO()
+    with tempfile.TemporaryDirectory() as folder:
+        whole = Path(folder) / "whole.weights.h5"
+        model.save_weights(whole)
         with h5py.File(whole) as given, h5py.File(half, "w") as out:
             out.attrs.update(given.attrs)
             given.visititems(copy)
-    finally:
-        whole.unlink(missing_ok=True)
+    return half.getvalue()

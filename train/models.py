@@ -5,6 +5,7 @@ The model takes RGB 0..255 (n, s, s, 3) and gives softmax (n, labels); its norma
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,8 +83,10 @@ def load_weights(model: keras.Model, path: Path, key: str = "model.weights") -> 
         also = ', to "imagenet",' if key == "model.weights" else ""
         raise NotFoundError(f'no weights file {path}; set {key} to a file{also} or to "" for none')
     try:
-        model.load_weights(str(path))
-    except (ValueError, OSError, KeyError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # layer by layer, what the error says once
+            model.load_weights(str(path))
+    except (ValueError, OSError, KeyError, TypeError, RuntimeError) as error:
         raise ConfigError(f"{path} does not fit this {model.name}: {str(error).splitlines()[0][:200]}") from error
 
 

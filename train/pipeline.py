@@ -55,6 +55,7 @@ def train(
     dataset = load(config.dataset)
     if len(dataset.labels) < 2:
         raise ConfigError(f"{config.dataset}: labels has one class; a classifier needs two and more")
+    samples = chosen(dataset, config)
     folder = config.runs / f"{config.name}-{config.digest()}-{dataset.data_sha256[:6]}"
     write_json(folder / "config.json", config.model_dump(mode="json"))
     if (folder / "model.json").is_file():
@@ -62,7 +63,6 @@ def train(
         # a kill may have come between the model and the last of its records
         if not track or tracking.is_finished(book["mlflow_run_id"]):
             return RunResult(book["mlflow_run_id"], folder, book["metrics"])
-    samples = chosen(dataset, config)
     val = [s for s in dataset.of("val") if s.side_px >= config.report_side_px]
     if not val:
         raise ConfigError(
@@ -118,11 +118,22 @@ def listed(key: str, path: Path, *columns: str) -> dict[str, dict[str, str]]:
     wanted = " and ".join(f"`{column}`" for column in columns)
     if not path.is_file():
         raise NotFoundError(f"no file {path}; set `{key}` to a CSV file with {wanted} as columns, or leave it out")
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file)
-        if lacking := set(columns) - set(rows.fieldnames or ()):
-            raise ConfigError(f"{path} has no column `{min(lacking)}`; `{key}` reads {wanted}")
-        return {row["id"]: row for row in rows}
+    found: dict[str, dict[str, str]] = {}
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:  # as a spreadsheet writes it
+            rows = csv.DictReader(file)
+            if lacking := set(columns) - set(rows.fieldnames or ()):
+                raise ConfigError(f"{path} has no column `{min(lacking)}`; `{key}` reads {wanted}")
+            for row in rows:
+                if empty := [column for column in columns if not row[column]]:
+                    raise ConfigError(
+                        f"{path}, line {rows.line_num}: `{empty[0]}` is empty; fill it, or remove the line"
+                    )
+                if found.setdefault(row["id"], row) != row and len(columns) > 1:
+                    raise ConfigError(f"{path}, line {rows.line_num}: {row['id']} is there twice; keep one of them")
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(f"{path} is no CSV file in UTF-8: {error}") from None
+    return found
 
 
 def start_from(network: Network, path: Path) -> None:

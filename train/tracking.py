@@ -45,7 +45,9 @@ def recording() -> Iterator[None]:
 
 
 def is_finished(run_id: str) -> bool:
-    """True where MLflow has all of this run; a run that it does not know is not finished."""
+    """True where MLflow has all of this run; a run that it does not know, or that was not tracked, is not finished."""
+    if not run_id:
+        return False
     import mlflow
 
     mlflow_client = client(uri(), must_exist=False)

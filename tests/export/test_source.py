@@ -10,6 +10,7 @@ import pytest
 
 from edge_agent.errors import ModelError, NotFoundError, UsageError
 from export.__main__ import main
+from export.convert import load_keras
 from export.source import resolve
 from train.runs import tracking
 
@@ -75,6 +76,64 @@ def test_the_command_line_goes_over_the_record(tmp_path: Path) -> None:
 def test_a_folder_without_a_model_and_a_path_that_is_not_there_are_status_66(tmp_path: Path) -> None:
     assert main([str(tmp_path), "--claim", "litert"]) == 66
     assert main([str(tmp_path / "none"), "--claim", "litert"]) == 66
+
+
+def kept(folder: Path, **changes: object) -> Path:
+    """The record of kept weights of a small network; a change to None takes the entry out."""
+    record: dict[str, object] = {
+        "labels": ["a", "b"],
+        "architecture": "small_cnn",
+        "alpha": 0.5,
+        "input_size_px": 32,
+        "head_units": 0,
+        "crop_margin": 0.1,
+    }
+    record = {key: value for key, value in (record | changes).items() if value is not None}
+    (folder / "model.json").write_text(json.dumps(record))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"architecture": None}, "lacks architecture; keep the run again"),
+        ({"architecture": "vit"}, "its architecture:"),
+        ({"head_units": 10**9}, "its head_units:"),
+        ({"weights_sha256": "0" * 64}, "or is damaged; keep the run again"),
+        ({"thresholds": [0.5]}, "an entry of its record is of the wrong kind"),
+        ({"metrics": [1, 2]}, "an entry of its record is of the wrong kind"),
+        ({"epochs": float("inf")}, "an entry of its record is of the wrong kind"),
+        ({"labels": ["a", "a"]}, "labels"),
+        ({}, "its model.json is of another network, or the file is damaged"),
+        ({"kind": "detector", "channels": "x", "input_width_px": 64, "input_height_px": 64}, "lacks decode"),
+    ],
+)
+def test_kept_weights_with_a_wrong_record_are_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, object], says: str
+) -> None:
+    (kept(tmp_path, **changes) / "classifier.weights.h5").write_bytes(b"no weights")
+    assert main([str(tmp_path), "--claim", "litert", "--out", str(tmp_path / "out")]) == 65
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("export: ")]
+    assert says in line
+    assert len(line) < 400
+
+
+def test_weights_are_named_where_a_folder_holds_several(tmp_path: Path) -> None:
+    for name in ("classifier.weights.h5", "other.weights.h5", ".partial-7-classifier.weights.h5"):
+        (kept(tmp_path) / name).write_bytes(b"")
+    with pytest.raises(UsageError, match=r"holds classifier.weights.h5, other.weights.h5; name one"):
+        resolve(str(tmp_path))
+    (tmp_path / "model.keras").write_bytes(b"")
+    assert resolve(str(tmp_path / "other.weights.h5")).keras_file.name == "other.weights.h5"
+    (tmp_path / "model.json").unlink()
+    with pytest.raises(NotFoundError, match=r"has no model.json beside it"):
+        resolve(str(tmp_path / "other.weights.h5"))
+
+
+def test_a_damaged_keras_file_is_called_so(tmp_path: Path) -> None:
+    (tmp_path / "model.keras").write_bytes(b"PK cut off")
+    with pytest.raises(ModelError, match="is damaged or cut off"):
+        load_keras(tmp_path / "model.keras")
 
 
 def test_wrong_usage_is_status_2(tmp_path: Path) -> None:

@@ -280,6 +280,16 @@ def test_lists_put_faces_right_and_leave_others_out(drawn_data: Path, config: Tr
     put_right.write_text("id,label\ndrawn/face060#0,with_mask\n")  # a face of the validation split
     with pytest.raises(ConfigError, match="names drawn/face060#0, which is no face of the training split"):
         chosen(load(drawn_data), lists)
+    for text, says in (
+        ("id,label\ndrawn/face003#0,\n", "line 2: `label` is empty"),
+        ("id,label\ndrawn/face003#0,with_mask\ndrawn/face003#0,without_mask\n", "face003#0 is there twice"),
+        ("id,label\ndrawn/face003#0,na\xefve\n", "is no CSV file in UTF-8"),
+    ):
+        put_right.write_bytes(text.encode("latin-1"))
+        with pytest.raises(ConfigError, match=says):
+            chosen(load(drawn_data), lists)
+    put_right.write_text("\ufeffid,label\ndrawn/face003#0,mask_weared_incorrect\n")  # a spreadsheet's mark
+    assert {s.id: s.label for s in chosen(load(drawn_data), lists)} == after
     put_right.write_text("id,why\ndrawn/face003#0,nose out\n")
     with pytest.raises(ConfigError, match="has no column `label`; `relabel` reads `id` and `label`"):
         chosen(load(drawn_data), lists)
@@ -299,10 +309,44 @@ def test_kept_weights_are_small_and_export_reads_them_as_the_run(whole: RunResul
     assert weights.stat().st_size < (whole.folder / "model.keras").stat().st_size
 
 
-def test_a_folder_of_no_finished_run_is_not_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["keep", str(tmp_path), str(tmp_path / "kept")]) == 66
-    assert "model.keras is not there; give the folder of a finished run" in capsys.readouterr().err
-    assert not (tmp_path / "kept").exists()
+def test_what_cannot_be_kept_is_said_in_one_line(
+    whole: RunResult, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def says(run: Path, folder: Path, *more: str) -> tuple[int, str]:
+        status = main(["keep", str(run), str(folder), *more])
+        (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("train: ")]
+        return status, line
+
+    run, kept = tmp_path / "run", tmp_path / "kept"
+    run.mkdir()
+    (run / "average.weights.h5").write_bytes(b"")
+    status, line = says(run, kept)
+    assert (status, "python -m train.detector.release --run" in line) == (66, True)
+    (run / "model.keras").write_bytes((whole.folder / "model.keras").read_bytes()[:-100])
+    (run / "model.json").write_text('{"labels": ["a"], "kind": "../evil"}')
+    assert says(run, kept) == (
+        65,
+        f"train: {run / 'model.json'}: its kind is '../evil'; it is one of classifier, detector",
+    )
+    (run / "model.json").write_text('{"labels": ["a"]')
+    assert says(run, kept)[0] == 65
+    (run / "model.json").write_text('{"labels": ["a"]}')
+    status, line = says(run, kept)
+    assert (status, "is damaged or cut off" in line) == (65, True)
+    assert says(run, kept, "--version", "newest")[0] == 2
+    assert says(run, run)[0] == 2
+    assert not kept.exists()
+    kept.mkdir()
+    (kept / "detector.weights.h5").write_bytes(b"")
+    assert says(run, kept) == (2, f"train: {kept} holds detector.weights.h5; give the run a folder of its own")
+
+
+def test_a_full_disk_leaves_the_weights_kept_before(whole: RunResult, tmp_path: Path) -> None:
+    assert main(["keep", str(whole.folder), str(tmp_path)]) == 0
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with room_for(1000):
+        assert main(["keep", str(whole.folder), str(tmp_path), "--version", "2.0.0"]) == 74
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_a_dataset_of_one_class_trains_no_classifier(drawn_data: Path, config: TrainConfig, tmp_path: Path) -> None:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from train.config import TrainConfig
 
 CONFIG_FILE = "config.json"
-PATHS = ("runs", "cache", "threads", "dataset", "landmarks_model", "exclude", "start_from")
 # With some 550 validation faces one face is 0.002 of accuracy: two or three may fall the other way.
 TOLERANCE = 0.005
 
@@ -80,7 +79,7 @@ def compare(recorded: Mapping[str, str], here: Mapping[str, str]) -> list[Check]
 def file_checks(config: TrainConfig) -> list[str]:
     """Files that the configuration names and that are not here."""
     named = {"dataset": config.dataset, "model.weights": config.model.weights} | {
-        name: getattr(config, name) for name in ("landmarks_model", "exclude", "start_from")
+        name: getattr(config, name) for name in ("landmarks_model", "exclude", "relabel", "start_from")
     }
     return [
         f"{key}: {value}" for key, value in named.items() if value not in ("", "imagenet") and not Path(value).is_file()
