@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from edge_agent.errors import ModelError, NotFoundError, UsageError
 from edge_agent.model_file.manifest import Version
-from train.files import write_atomically, write_json
+from train.files import DiskError, write_atomically, write_json
 
 KINDS = ("classifier", "detector")
 SETTINGS = "detector.json"  # how a detector was trained
@@ -90,7 +90,10 @@ def halved(model: Any) -> bytes:
     half = io.BytesIO()
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder) / "whole.weights.h5"
-        model.save_weights(whole)
+        try:
+            model.save_weights(whole)
+        except (OSError, RuntimeError) as error:  # h5py has the latter for a full disk
+            raise DiskError(f"cannot write in {folder}: {str(error)[:200]}; free some space or set TMPDIR") from error
         with h5py.File(whole) as given, h5py.File(half, "w") as out:
             out.attrs.update(given.attrs)
             given.visititems(copy)
