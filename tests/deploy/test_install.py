@@ -110,7 +110,14 @@ def test_wrong_use_is_one_line_and_changes_nothing(tmp_path, arguments, status, 
 def test_an_install_that_is_interrupted_leaves_no_half_release(tmp_path, number):
     root = tmp_path / "device"
     command = [SCRIPT, "--from", wheel(tmp_path, "1.0"), "--root", root, "--python", sys.executable]
-    with subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, start_new_session=True) as running:
+
+    def heed() -> None:
+        """What a shell runs in the background ignores SIGINT, and what that starts does too: no trap undoes it."""
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    with subprocess.Popen(
+        list(map(str, command)), stderr=subprocess.PIPE, start_new_session=True, preexec_fn=heed
+    ) as running:
         assert until(lambda: list(root.glob("opt/maskwatch/releases/*/pyvenv.cfg")))
         os.killpg(running.pid, number)
         assert running.wait(60) != 0
