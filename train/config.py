@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from edge_agent.errors import ConfigError, NotFoundError
 
+FILES = ("landmarks_model", "exclude", "relabel", "start_from")  # keys of TrainConfig that name a file, or nothing
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -116,9 +118,9 @@ class TrainConfig(_Part):
         return self
 
     def digest(self) -> str:
-        """What names a run: the same configuration, lists and first weights resume, others start afresh."""
+        """What names a run: the same configuration and content of its files resume, others start afresh."""
         settings = self.model_dump(mode="json", exclude={"runs", "cache", "threads"})
-        for key in ("exclude", "relabel", "start_from"):
+        for key in FILES:
             path = Path(settings[key])
             if path.is_file():
                 settings[key] = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -150,7 +152,7 @@ def read_config(path: Path, **changes: Any) -> TrainConfig:
         ) from error
     base = path.parent
     found: dict[str, Any] = {"dataset": resolve(config.dataset, base)}
-    for key in ("landmarks_model", "exclude", "relabel", "start_from"):
+    for key in FILES:
         if value := getattr(config, key):
             found[key] = str(resolve(value, base))
     if config.model.weights not in ("", "imagenet"):

@@ -13,13 +13,13 @@ from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import Any
 
-from train.config import TrainConfig
+from train.config import FILES, TrainConfig
 from train.data import Dataset
 from train.runs.tracking import TrackingError, client, translated, uri
 
 EXPERIMENT = "maskwatch-classifier"
 DEFAULT_URI = "sqlite:///mlflow.db"
-FILES = ("dataset", "landmarks_model", "exclude", "relabel", "start_from")
+NAMED_FILES = ("dataset", *FILES)
 
 
 class Nothing:
@@ -200,9 +200,9 @@ def open_run(config: TrainConfig, dataset: Dataset, folder: Path, parent_run_id:
         if parent_run_id:
             tags["mlflow.parentRunId"] = parent_run_id
         run = mlflow_client.create_run(experiment.experiment_id, tags=tags)
-        for key, value in flat(config.model_dump(mode="json", exclude={"runs", "cache", *FILES})).items():
+        for key, value in flat(config.model_dump(mode="json", exclude={"runs", "cache", *NAMED_FILES})).items():
             mlflow_client.log_param(run.info.run_id, key, value)
-        for key in FILES:
+        for key in NAMED_FILES:
             mlflow_client.log_param(run.info.run_id, key, named(str(getattr(config, key))))
         mlflow_client.log_text(run.info.run_id, environment(), "environment.txt")
         kept.write_text(run.info.run_id)

@@ -78,8 +78,10 @@ def compare(recorded: Mapping[str, str], here: Mapping[str, str]) -> list[Check]
 
 def file_checks(config: TrainConfig) -> list[str]:
     """Files that the configuration names and that are not here."""
+    from train.config import FILES
+
     named = {"dataset": config.dataset, "model.weights": config.model.weights} | {
-        name: getattr(config, name) for name in ("landmarks_model", "exclude", "relabel", "start_from")
+        name: getattr(config, name) for name in FILES
     }
     return [
         f"{key}: {value}" for key, value in named.items() if value not in ("", "imagenet") and not Path(value).is_file()
