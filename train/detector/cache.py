@@ -5,6 +5,7 @@ Decoding a JPEG costs as much as the augmentation; a memory map of uint8 costs n
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edge_agent.errors import NotFoundError
+from edge_agent.detect_tflite import suppress
+from edge_agent.errors import ConfigError, NotFoundError
 from edge_agent.preprocess import letterbox
 from edge_agent.records import F32, U8
 from train.detector.geometry import iou_matrix
@@ -26,6 +28,7 @@ TEACHER_SIDES_PX = (640, 1024)
 PORTRAIT_SIDES_PX = (256,)
 _TEACHER_SCORE = 0.5
 _SAME_FACE_IOU = 0.25
+_SAME_FINDING_IOU = 0.3  # of one face at two sizes
 ANSWERS = "teacher.json"
 WHOLLY_KNOWN = ("negatives", "crops")  # sets that show no face beside those named
 
@@ -38,13 +41,25 @@ class Hard:
     decoys: F32
 
     @classmethod
-    def easy(cls, faces: int) -> Hard:
-        return cls(np.zeros(faces, np.float32), np.zeros((0, 4), np.float32))
+    def easy(cls, faces: int, decoys: F32 | None = None) -> Hard:
+        """Faces that are not hard."""
+        return cls(np.zeros(faces, np.float32), np.zeros((0, 4), np.float32) if decoys is None else decoys)
 
     @property
     def most(self) -> float:
         """Of the hardest thing in the photograph."""
         return 1.0 if len(self.decoys) else float(self.faces.max(initial=0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class LookedAt:
+    """Boxes of one photograph that a detector found, that no label names, and that somebody then looked at.
+
+    unsure: float32 (n, 4), may be a face; nothing: (m, 4), no face: a hand, a lamp, the back of a head.
+    """
+
+    unsure: F32
+    nothing: F32
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +74,7 @@ class Sample:
 
 
 def yunet_teacher(model: Path, sides_px: tuple[int, ...] = TEACHER_SIDES_PX) -> Teacher:
-    """YuNet at each of the sizes: float32 (n, 4) boxes of what it takes for faces."""
+    """YuNet at each of the sizes: float32 (n, 5), box and score of what it takes for faces, each once."""
     if not model.is_file():
         raise NotFoundError(f'teacher {model} is not there; give a YuNet .onnx, or set teacher = "" to do without')
     # one net a size: OpenCV plans the whole network again, for a quarter of a second, when the input size changes
@@ -73,8 +88,10 @@ def yunet_teacher(model: Path, sides_px: tuple[int, ...] = TEACHER_SIDES_PX) -> 
             image, fit = letterbox(bgr, side, side)
             faces = net.detect(np.ascontiguousarray(image[..., ::-1]))[1]
             if faces is not None:
-                found.append(np.concatenate([faces[:, :2], faces[:, :2] + faces[:, 2:4]], axis=1) / fit.scale)
-        return np.concatenate(found).astype(np.float32) if found else np.zeros((0, 4), np.float32)
+                found.append(np.concatenate([faces[:, :4] / fit.scale, faces[:, 14:]], axis=1).astype(np.float32))
+        rows = np.concatenate(found) if found else np.zeros((0, 5), np.float32)
+        rows = rows[suppress(rows[:, :4], rows[:, 4], _SAME_FINDING_IOU)]
+        return np.concatenate([rows[:, :2], rows[:, :2] + rows[:, 2:4], rows[:, 4:]], axis=1)
 
     return look
 
@@ -97,7 +114,7 @@ def build_cache(folder: Path, photos: list[Photo], portraits: Teacher | None = N
         for photo in photos:
             image, boxes, classes = photo.pixels(), photo.boxes, photo.classes
             if photo.portrait:
-                boxes, classes = portraits(image) if portraits else photo.boxes, (photo.portrait,)
+                boxes, classes = portraits(image)[:, :4] if portraits else photo.boxes, (photo.portrait,)
                 if len(boxes) != 1:
                     continue
             bare = [label == BARE for label in classes]
@@ -124,8 +141,9 @@ def _same_labels(entries: list[dict[str, Any]], photos: list[Photo]) -> bool:
 def ask_teacher(folder: Path, teacher: Teacher) -> None:
     """Write `teacher.json`: what the teacher finds in each photograph of the cache; a finished one is kept."""
     answers = folder / ANSWERS
-    if answers.is_file():
+    if answers.is_file() and all(len(row) == 5 for rows in json.loads(answers.read_text()) for row in rows):
         return
+    answers.unlink(missing_ok=True)  # of before scores were kept
     cache = Cache(folder)
     found = [
         [] if source in WHOLLY_KNOWN else teacher(cache[number].pixels).tolist()
@@ -135,22 +153,52 @@ def ask_teacher(folder: Path, teacher: Teacher) -> None:
         out.write(json.dumps(found).encode())
 
 
+def read_looked_at(path: Path) -> dict[str, LookedAt]:
+    """By photograph ("set/name"), what a CSV with photograph, left, top, right, bottom and is ("unsure", "nothing")
+    says of boxes on no label. Raises NotFoundError or ConfigError that names the line."""
+    if not path.is_file():
+        raise NotFoundError(f'looked_at {path} is not there; give a CSV beside the configuration, or leave it ""')
+    found: dict[str, dict[str, list[list[float]]]] = {}
+    with path.open(newline="") as file:
+        for line, row in enumerate(csv.DictReader(file), start=2):
+            try:
+                box = [float(row[edge]) for edge in ("left", "top", "right", "bottom")]
+                found.setdefault(row["photograph"], {"unsure": [], "nothing": []})[row["is"]].append(box)
+            except (KeyError, TypeError, ValueError):
+                raise ConfigError(
+                    f"{path}, line {line}: give photograph, left, top, right, bottom, is (unsure or nothing)"
+                ) from None
+    return {name: LookedAt(_boxes(boxes["unsure"]), _boxes(boxes["nothing"])) for name, boxes in found.items()}
+
+
 def _unlabelled(found: F32, labelled: F32) -> F32:
+    """Rows of found, box first, that overlap no labelled face."""
     if len(found) == 0 or len(labelled) == 0:
         return found
-    return found[iou_matrix(found, labelled).max(axis=1) < _SAME_FACE_IOU]
+    return found[iou_matrix(found[:, :4], labelled).max(axis=1) < _SAME_FACE_IOU]
 
 
 class Cache:
     """Samples by number, read from the memory map."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, looked_at: dict[str, LookedAt] | None = None, believe_teacher: float = 2.0
+    ) -> None:
+        """looked_at: by photograph; nothing there is a decoy, what is unsure is not taught.
+
+        believe_teacher: what only the teacher finds is a face from this score on; below, it is unsure.
+        """
+        self._looked_at, self._believe = looked_at or {}, believe_teacher
         self._entries = json.loads((folder / "photographs.json").read_text())["entries"]
         self._pixels = np.memmap(folder / "pixels.bin", np.uint8, "r")
         answers = folder / ANSWERS
         self._taught = json.loads(answers.read_text()) if answers.is_file() else None
         self.sources = [entry["name"].split("/")[0] for entry in self._entries]
-        self.hard = [Hard.easy(len(entry["boxes"])) for entry in self._entries]
+        self._faces = [self._known(number) for number in range(len(self._entries))]
+        self.hard = [
+            Hard.easy(len(faces), self._looked(entry["name"]).nothing)
+            for (faces, _), entry in zip(self._faces, self._entries, strict=True)
+        ]
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -159,10 +207,23 @@ class Cache:
         entry = self._entries[number]
         size = int(np.prod(entry["shape"]))
         pixels = self._pixels[entry["offset"] : entry["offset"] + size].reshape(entry["shape"])
-        boxes = _boxes(entry["boxes"])
-        taught = _boxes(self._taught[number]) if self._taught else _boxes([])
-        return Sample(pixels, boxes, np.asarray(entry["bare"], bool), _unlabelled(taught, boxes), self.hard[number])
+        faces, unsure = self._faces[number]
+        bare = np.zeros(len(faces), bool)  # nobody said what a face wears that only the teacher found
+        bare[: len(entry["bare"])] = entry["bare"]
+        return Sample(pixels, faces, bare, unsure, self.hard[number])
+
+    def _known(self, number: int) -> tuple[F32, F32]:
+        """Faces and unsure boxes of a photograph."""
+        entry = self._entries[number]
+        labelled = _boxes(entry["boxes"])
+        found = _unlabelled(_boxes(self._taught[number] if self._taught else [], 5), labelled)
+        believed = found[:, 4] >= self._believe
+        unsure = np.concatenate([found[~believed, :4], self._looked(entry["name"]).unsure])
+        return np.concatenate([labelled, found[believed, :4]]), unsure
+
+    def _looked(self, name: str) -> LookedAt:
+        return self._looked_at.get(name) or LookedAt(_boxes([]), _boxes([]))
 
 
-def _boxes(rows: list[list[float]]) -> F32:
-    return np.asarray(rows, np.float32).reshape(-1, 4)
+def _boxes(rows: list[list[float]], columns: int = 4) -> F32:
+    return np.asarray(rows, np.float32).reshape(-1, columns)

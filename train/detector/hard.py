@@ -38,7 +38,7 @@ def _look(sample: Sample, detector: Detector, source: str) -> Hard:
     faces = np.clip((_EASY_SCORE - best) / (_EASY_SCORE - _MISSED_SCORE), 0.0, 1.0).astype(np.float32)
     # elsewhere a box on no label may be a face that nobody labelled and the teacher does not see either
     decoys = boxes[scores >= _DECOY_SCORE] if source == "negatives" else boxes[:0]
-    return Hard(faces, decoys)
+    return Hard(faces, np.concatenate([sample.hard.decoys, decoys]))
 
 
 def open_detector(weights: Path) -> Detector:

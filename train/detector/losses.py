@@ -45,14 +45,18 @@ def decode(raw: Any, centres: Any, strides: Any) -> Any:
     return ops.concatenate([centre - half, centre + half], axis=-1)
 
 
-def detection_loss(outputs: list[Any], labels: Any) -> tuple[Any, Any]:
-    """Score and box loss, scalars. labels: (n, m, 5), corners in px and 1 for a face, -1 for unsure, 0 for padding."""
+def detection_loss(outputs: list[Any], labels: Any, sure_iou: float = 1.0) -> tuple[Any, Any]:
+    """Score and box loss, scalars. labels: (n, m, 5), corners in px and 1 for a face, -1 for unsure, 0 for padding.
+
+    sure_iou: the overlap of a box and its face from which its wanted score is 1; below, it is a share of it.
+    """
     centres, strides = cells(outputs[0].shape[1] * STRIDES[0], outputs[0].shape[2] * STRIDES[0])
     logits, raw = flatten(outputs)
     boxes = decode(raw, centres, strides)
     faces, kind = labels[..., :4], labels[..., 4]
     targets = assign(ops.stop_gradient(boxes), faces, ops.cast(kind > 0.5, "float32"), centres, strides)
     targets = Targets(*(ops.stop_gradient(target) for target in targets))
+    targets = targets._replace(score=ops.minimum(targets.score / sure_iou, 1.0))
     unsure = _inside_unsure(faces, kind, centres) * (1 - targets.positive)
     taught = 1 - ops.maximum(unsure, targets.silent)
     total = ops.maximum(ops.sum(targets.positive), 1.0)

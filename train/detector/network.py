@@ -50,6 +50,14 @@ def split(model: keras.Model, last: str) -> tuple[keras.Model, keras.Model]:
     return keras.Model(model.input, middle, name="stem"), keras.Model(middle, model.outputs, name="trained")
 
 
+def scale_boxes(model: keras.Model, factor: float) -> None:
+    """Make every box larger by the factor, about its centre: sizes are logarithms, so it adds to their biases."""
+    for stride in STRIDES:
+        layer = model.get_layer(f"box_{stride}")
+        kernel, bias = layer.get_weights()
+        layer.set_weights([kernel, bias + np.array([0, 0, 1, 1], np.float32) * np.log(factor)])
+
+
 def load_imagenet(model: keras.Model, weights: Path | None, alpha: float = 0.35) -> None:
     """Copy ImageNet weights into the backbone, batch norm folded. None fetches Keras's own (needs a network)."""
     base = keras.applications.MobileNetV2(

@@ -32,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--false-boxes", type=float, default=0.19, help="a photograph of val, where the score is chosen"
     )
     parser.add_argument(
+        "--box-scale", type=float, default=1.0, help="boxes so much larger than trained, about their centres (docs)"
+    )
+    parser.add_argument(
         "--nms-iou", type=float, default=0.45, help="of two boxes that overlap more, the weaker is dropped"
     )
 
@@ -39,17 +42,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write model.keras and model.json into the run's folder."""
     width, height = read_size(args.input)
+    if not 0.5 <= args.box_scale <= 2:
+        raise UsageError(f"--box-scale is {args.box_scale}; give a factor from 0.5 to 2")
     average = args.run / "average.weights.h5"
     weights = args.weights or (average if average.is_file() else WEIGHTS)
     if not weights.is_file():
         raise NotFoundError(f"{weights} is not there; train first, or give --weights")
     trained = _json(args.run / "detector.json") or _json(weights.with_name("detector.json"))
 
-    from train.detector.network import STRIDES, build_detector
+    from train.detector.network import STRIDES, build_detector, scale_boxes
     from train.models import load_weights
 
     network = build_detector(int(trained.get("channels", 64)), float(trained.get("alpha", 0.35)), height, width)
     load_weights(network, weights, "--weights")
+    scale_boxes(network, args.box_scale)
     score, metrics = (args.score, {}) if args.score else choose_score(network, width, height, args)
     with atomic_path(args.run / "model.keras") as partial:
         network.save(partial)
@@ -69,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
         "decode": DECODE,
         "strides": list(STRIDES),
         "score_threshold": score,
+        "box_scale": args.box_scale,
         "nms_iou": args.nms_iou,
         "metrics": metrics,
     }

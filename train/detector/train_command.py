@@ -26,6 +26,8 @@ class DetectorTraining:
 
     steps: int = 24_000
     rate: float = 1e-3
+    relative: bool = False  # the rate is a share of each channel's size (optimizer.py)
+    sure_iou: float = 1.0  # the overlap with its face from which a box's wanted score is 1
     seed: int = 1
     channels: int = 64
     alpha: float = 0.35
@@ -35,6 +37,8 @@ class DetectorTraining:
     size_px: int = 320
     batch: int = 16
     recipe: dict[str, float] = field(default_factory=dict)
+    believe_teacher: float = 2.0  # from this score on, what only the teacher finds is a face; below, it is not taught
+    looked_at: str = ""  # a CSV beside the file: boxes on no label, looked at by eye (cache.read_looked_at)
     loader_threads: int = 2
     report_every: int = 1000  # steps
 
@@ -77,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     import keras
 
     from train.detector.batches import batches
-    from train.detector.cache import PORTRAIT_SIDES_PX, Cache, ask_teacher, build_cache, yunet_teacher
+    from train.detector.cache import PORTRAIT_SIDES_PX, Cache, ask_teacher, build_cache, read_looked_at, yunet_teacher
     from train.detector.hard import find_hard, open_detector
     from train.detector.network import build_detector, load_imagenet, split
     from train.detector.photos import read_photos
@@ -86,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
     from train.detector.trainer import Training
     from train.models import load_weights
 
+    looked_at = read_looked_at(args.config.parent / config.looked_at) if config.looked_at else None
     cv2.setNumThreads(1)  # the loader's threads are enough
     keras.utils.set_random_seed(config.seed)
     portraits = yunet_teacher(args.teacher, PORTRAIT_SIDES_PX) if args.teacher else None
@@ -98,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         load_weights(network, args.start, "--start")
     stem, trained = split(network, config.stem_up_to) if config.stem_up_to else (None, network)
-    training = Training(network, trained, config.rate, args.run)
+    training = Training(network, trained, config.rate, args.run, config.relative, config.sure_iou)
     resumed = training.resume()
     print(
         f"{network.count_params()} parameters; {'resumed at' if resumed else 'start, step'} {training.step}", flush=True
@@ -108,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
         "start": str(args.start or "imagenet"),
     }
     with Tracking(args.run, described, enabled=not args.no_mlflow) as tracking:
-        cache = Cache(args.cache)
+        cache = Cache(args.cache, looked_at, config.believe_teacher)
         recipe = Recipe(**config.recipe)
         if recipe.hard > 1.0:
             cache.hard = find_hard(cache, open_detector(args.start))

@@ -14,6 +14,7 @@ import numpy as np
 
 from edge_agent.records import F32
 from train.detector.losses import detection_loss
+from train.detector.optimizer import ChannelScaledAdamW
 from train.files import atomic_path, write_atomically
 
 _WARM_UP_STEPS = 200
@@ -28,9 +29,10 @@ Report = Callable[[int, dict[str, float]], None]
 class TrainableDetector(keras.Model):
     """What is trained of the network, with its loss, for `train_on_batch`; works with any Keras backend."""
 
-    def __init__(self, network: keras.Model) -> None:
+    def __init__(self, network: keras.Model, sure_iou: float) -> None:
         super().__init__()
         self.network = network
+        self.sure_iou = sure_iou
         self.score_loss = keras.metrics.Mean(name="score_loss")
         self.box_loss = keras.metrics.Mean(name="box_loss")
 
@@ -38,7 +40,7 @@ class TrainableDetector(keras.Model):
         return self.network(images)
 
     def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, *_: Any, **__: Any) -> Any:
-        score, box = detection_loss(y_pred, y)
+        score, box = detection_loss(y_pred, y, self.sure_iou)
         self.score_loss.update_state(score)
         self.box_loss.update_state(box)
         return score + box
@@ -47,13 +49,23 @@ class TrainableDetector(keras.Model):
 class Training:
     """State that survives a stop: weights, their average, the optimiser's moments, steps done."""
 
-    def __init__(self, network: keras.Model, trained: keras.Model, rate: float, folder: Path) -> None:
-        """trained: the part of the network that the batches feed and that learns."""
+    def __init__(
+        self,
+        network: keras.Model,
+        trained: keras.Model,
+        rate: float,
+        folder: Path,
+        relative: bool = False,
+        sure_iou: float = 1.0,
+    ) -> None:
+        """trained: the part of the network that the batches feed and that learns. relative: the rate is a share of
+        each channel's size. sure_iou: see `detection_loss`."""
         self.network = network
         self.rate = rate
         self.folder = folder
-        self.model = TrainableDetector(trained)
-        self.optimizer = keras.optimizers.AdamW(rate, weight_decay=1e-4, global_clipnorm=_CLIP_NORM)
+        self.model = TrainableDetector(trained, sure_iou)
+        optimizer = ChannelScaledAdamW if relative else keras.optimizers.AdamW
+        self.optimizer = optimizer(rate, weight_decay=1e-4, global_clipnorm=_CLIP_NORM)
         self.model.compile(optimizer=self.optimizer, jit_compile=False)
         self.average = [np.array(w) for w in network.get_weights()]
         self.step, self.pictures = 0, 0

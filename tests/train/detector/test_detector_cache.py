@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
+from edge_agent.errors import ConfigError, NotFoundError
 from edge_agent.records import F32, U8
-from train.detector.cache import Cache, ask_teacher, build_cache
+from train.detector.cache import Cache, ask_teacher, build_cache, read_looked_at
 from train.detector.photos import Photo, read_photos
 
 NOBODY = np.zeros((0, 4), np.float32)
@@ -69,6 +70,54 @@ def test_a_label_that_changed_makes_the_cache_anew(data: Path, tmp_path: Path) -
 
 def test_a_picture_without_faces_stays_without_whatever_the_teacher_says(data: Path, tmp_path: Path) -> None:
     build_cache(tmp_path / "cache", photos(data), finds_in_the_brighter)
-    ask_teacher(tmp_path / "cache", lambda picture: np.array([[1, 1, 9, 9]], np.float32))
+    ask_teacher(tmp_path / "cache", lambda picture: np.array([[1, 1, 9, 9, 0.9]], np.float32))
     cache = Cache(tmp_path / "cache")
     assert [len(cache[number].unsure) for number in range(len(cache))] == [0, 0]
+
+
+def test_what_only_the_teacher_finds_is_a_face_where_it_is_believed(data: Path, tmp_path: Path) -> None:
+    box = np.array([[5, 5, 15, 20]], np.float32)
+    build_cache(tmp_path / "cache", [Photo("own", "c", data / "negatives/c.jpg", box, ("without_mask",))])
+    found = np.array([[6, 5, 15, 20, 0.9], [20, 5, 30, 20, 0.8], [30, 20, 40, 38, 0.6]], np.float32)
+    ask_teacher(tmp_path / "cache", lambda picture: found)
+    sceptic, believer = (Cache(tmp_path / "cache", believe_teacher=score)[0] for score in (2.0, 0.75))
+    assert sceptic.boxes.tolist() == [[5, 5, 15, 20]]
+    assert sceptic.unsure.tolist() == [[20, 5, 30, 20], [30, 20, 40, 38]]
+    assert believer.boxes.tolist() == [[5, 5, 15, 20], [20, 5, 30, 20]]
+    assert believer.bare.tolist() == [True, False]
+    assert believer.unsure.tolist() == [[30, 20, 40, 38]]
+    assert len(believer.hard.faces) == 2
+
+
+def test_answers_of_a_teacher_without_scores_are_asked_for_again(data: Path, tmp_path: Path) -> None:
+    box = np.array([[5, 5, 15, 20]], np.float32)
+    build_cache(tmp_path / "cache", [Photo("own", "c", data / "negatives/c.jpg", box, ("without_mask",))])
+    (tmp_path / "cache/teacher.json").write_text("[[[20, 5, 30, 20]]]")
+    ask_teacher(tmp_path / "cache", lambda picture: np.array([[20, 5, 30, 21, 0.9]], np.float32))
+    assert Cache(tmp_path / "cache")[0].unsure.tolist() == [[20, 5, 30, 21]]
+
+
+def test_boxes_that_somebody_looked_at_are_unsure_or_decoys(data: Path, tmp_path: Path) -> None:
+    build_cache(tmp_path / "cache", photos(data), finds_in_the_brighter)
+    table = tmp_path / "looked_at.csv"
+    table.write_text(
+        "photograph,left,top,right,bottom,is\n"
+        "negatives/c,1,2,11,12,unsure\nnegatives/c,20,2,30,12,nothing\nnegatives/c,20,20,30,32,nothing\n"
+    )
+    portrait, nobody = (Cache(tmp_path / "cache", read_looked_at(table))[n] for n in (0, 1))
+    assert nobody.unsure.tolist() == [[1, 2, 11, 12]]
+    assert nobody.hard.decoys.tolist() == [[20, 2, 30, 12], [20, 20, 30, 32]]
+    assert len(portrait.unsure) == len(portrait.hard.decoys) == 0
+
+
+@pytest.mark.parametrize("row", ["negatives/c,1,2,11,12,perhaps", "negatives/c,1,2,11", "negatives/c,1,2,x,12,unsure"])
+def test_a_wrong_line_of_that_table_is_named(tmp_path: Path, row: str) -> None:
+    table = tmp_path / "looked_at.csv"
+    table.write_text(f"photograph,left,top,right,bottom,is\nnegatives/c,1,2,11,12,unsure\n{row}\n")
+    with pytest.raises(ConfigError, match=r"looked_at\.csv, line 3: give"):
+        read_looked_at(table)
+
+
+def test_that_table_missing_is_said(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match=r"looked_at .*none\.csv is not there"):
+        read_looked_at(tmp_path / "none.csv")

@@ -52,6 +52,11 @@ def test_a_face_of_a_low_score_is_hard_and_a_false_box_counts_where_surely_nobod
     assert one.most == 0.0
 
 
+def test_decoys_that_are_known_are_kept(cache: Cache) -> None:
+    cache.hard[0] = Hard(np.zeros(2, np.float32), np.array([[150, 20, 190, 60]], np.float32))
+    assert find_hard(cache, SeesTheLeft())[0].decoys.tolist() == [[150, 20, 190, 60]]
+
+
 def test_a_hard_photograph_is_drawn_more_often(cache: Cache) -> None:
     cache.hard = [Hard.easy(2), Hard(np.zeros(0, np.float32), np.array([LEFT], np.float32)), Hard.easy(1)]
     recipe = Recipe(mosaic=0, cover=0, spoil=0, rotate=0, hard=8.0)

@@ -16,7 +16,8 @@ keras = pytest.importorskip("keras", reason="training needs Keras")
 from train.detector.assign import assign, pairwise_iou  # noqa: E402
 from train.detector.geometry import iou_matrix  # noqa: E402
 from train.detector.losses import cells, decode, detection_loss  # noqa: E402
-from train.detector.network import STRIDES, build_detector, fold, load_imagenet, split  # noqa: E402
+from train.detector.network import STRIDES, build_detector, fold, load_imagenet, scale_boxes, split  # noqa: E402
+from train.detector.optimizer import BIAS_SIZE, SMALLEST_SIZE, ChannelScaledAdamW, channel_sizes  # noqa: E402
 from train.detector.trainer import Training  # noqa: E402
 
 SIZE = 128
@@ -106,6 +107,13 @@ def test_the_right_answer_costs_less_than_a_wrong_one() -> None:
     assert float(right[0]) < float(unseen[0])
 
 
+def test_a_box_that_overlaps_enough_is_wanted_for_sure() -> None:
+    off = perfect_maps([42.0, 42.0, 74.0, 82.0])  # overlaps its face by 0.80
+    labels = labels_with([40.0, 40.0, 72.0, 80.0, 1])
+    by_overlap, by_enough, by_more = (float(detection_loss(off, labels, sure)[0]) for sure in (1.0, 0.75, 0.9))
+    assert by_enough < by_more < by_overlap
+
+
 def test_a_box_on_an_unsure_face_costs_nothing() -> None:
     face = [40.0, 40.0, 72.0, 80.0]
     forgiven = detection_loss(perfect_maps(face), labels_with([*face, -1]))
@@ -150,6 +158,17 @@ def test_the_folded_backbone_sees_what_mobilenet_sees(shared: Path) -> None:
     assert np.asarray(got) == pytest.approx(np.asarray(wanted), abs=2e-3)
 
 
+def test_boxes_are_scaled_about_their_centres() -> None:
+    model = build_detector(channels=16)
+    picture = np.random.default_rng(0).uniform(0, 255, (1, 64, 64, 3)).astype(np.float32)
+    before = [np.array(map_) for map_ in model(picture)]
+    scale_boxes(model, 0.8)
+    for old, new in zip(before, model(picture), strict=True):
+        change = np.asarray(new) - old
+        assert change[..., :2] == pytest.approx(0, abs=1e-6)
+        assert change[..., 2:] == pytest.approx(np.log(0.8), abs=1e-6)
+
+
 def test_stem_and_trained_part_make_the_whole(network: keras.Model) -> None:
     stem, trained = split(network, "block_3_project")
     picture = np.random.default_rng(0).uniform(0, 255, (1, 64, 64, 3)).astype(np.float32)
@@ -176,6 +195,26 @@ def test_training_learns_one_picture_and_goes_on_from_its_checkpoint(network: ke
     assert second.resume()
     assert (second.step, second.pictures) == (first.step, first.pictures) == (120, 240)
     assert np.array_equal(second.average[0], first.average[0])
+
+
+def test_a_step_is_a_share_of_each_channels_size() -> None:
+    small, large = np.full((1, 1, 4, 1), 0.05, np.float32), np.full((1, 1, 4, 1), 5.0, np.float32)
+    kernel = keras.Variable(np.concatenate([small, large], axis=3))
+    depthwise = keras.Variable(np.concatenate([np.full((3, 3, 1, 1), 0.1), np.full((3, 3, 1, 1), 10.0)], axis=2))
+    bias = keras.Variable(np.zeros(2, np.float32))
+    before = [np.array(v) for v in (kernel, depthwise, bias)]
+    optimizer = ChannelScaledAdamW(0.01, weight_decay=0.0)
+    optimizer.apply([keras.ops.ones(v.shape) for v in (kernel, depthwise, bias)], [kernel, depthwise, bias])
+    moved = [b - np.array(v) for b, v in zip(before, (kernel, depthwise, bias), strict=True)]
+    assert moved[0] / before[0] == pytest.approx(0.01, rel=1e-3)
+    assert moved[1] / before[1] == pytest.approx(0.01, rel=1e-3)
+    assert moved[2] == pytest.approx(0.01 * BIAS_SIZE, rel=1e-3)
+
+
+def test_a_channel_of_zeros_can_move() -> None:
+    assert float(np.asarray(channel_sizes(keras.Variable(np.zeros((1, 1, 4, 1), np.float32)))).item()) == pytest.approx(
+        SMALLEST_SIZE
+    )
 
 
 def test_an_unknown_key_in_the_configuration_is_named(tmp_path: Path) -> None:
@@ -205,8 +244,9 @@ def test_a_missing_configuration_is_named(tmp_path: Path) -> None:
         read_config(tmp_path / "none.toml")
 
 
-def test_the_committed_configuration_reads() -> None:
-    config = read_config(Path(__file__).parents[3] / "train" / "configs" / "detector.toml")
+@pytest.mark.parametrize("name", ["detector", "detector-fine", "detector-hard", "detector-relative"])
+def test_a_committed_configuration_reads(name: str) -> None:
+    config = read_config(Path(__file__).parents[3] / "train" / "configs" / f"{name}.toml")
     assert config.size_px % 32 == 0
     assert set(config.weights) <= set(config.sources)
 
