@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 
 import cv2
 import numpy as np
@@ -27,26 +28,48 @@ def batches(
     recipe: Recipe,
     seed: int,
     threads: int,
-) -> Iterator[tuple[F32, F32]]:
-    """What the stem makes of RGB pictures of `size` px, float32 (batch, ...), and labels (batch, MAX_LABELS, 5)."""
-    ready: queue.Queue[tuple[F32, F32]] = queue.Queue(maxsize=4)
+) -> Generator[tuple[F32, F32], None, None]:
+    """What the stem makes of RGB pictures of `size` px, float32 (batch, ...), and labels (batch, MAX_LABELS, 5).
+
+    Close it when done: a thread that is inside OpenCV when Python ends takes the process with it.
+    """
+    ready: queue.Queue[tuple[F32, F32] | Exception] = queue.Queue(maxsize=4)
     cooking = threading.Lock()  # the stem serves one thread at a time
+    done = threading.Event()
     chances = np.array([weights.get(source, 1.0) for source in cache.sources])
     chances *= [1.0 + (recipe.hard - 1.0) * hard.most for hard in cache.hard]
     chances /= chances.sum()
 
+    def hand_over(made: tuple[F32, F32] | Exception) -> None:
+        while not done.is_set():
+            with contextlib.suppress(queue.Full):
+                ready.put(made, timeout=0.1)
+                return
+
     def work(number: int) -> None:
         rng = np.random.default_rng([seed, number])
-        while True:
-            images, labels = _batch(cache, chances, size, batch, recipe, rng)
-            with cooking:
-                features = stem(images)
-            ready.put((features, labels))
+        try:
+            while not done.is_set():
+                images, labels = _batch(cache, chances, size, batch, recipe, rng)
+                with cooking:
+                    features = stem(images)
+                hand_over((features, labels))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the consumer would wait for ever
+            hand_over(error)
 
-    for number in range(threads):
-        threading.Thread(target=work, args=(number,), daemon=True).start()
-    while True:
-        yield ready.get()
+    workers = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(threads)]
+    for worker in workers:
+        worker.start()
+    try:
+        while True:
+            made = ready.get()
+            if isinstance(made, Exception):
+                raise made
+            yield made
+    finally:
+        done.set()
+        for worker in workers:
+            worker.join()
 
 
 def _batch(

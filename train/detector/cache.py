@@ -29,7 +29,7 @@ PORTRAIT_SIDES_PX = (256,)
 _TEACHER_SCORE = 0.5
 _SAME_FACE_IOU = 0.25
 _SAME_FINDING_IOU = 0.3  # of one face at two sizes
-ANSWERS = "teacher.json"
+ANSWERS = "teacher-answers.json"  # rows of box and score
 WHOLLY_KNOWN = ("negatives", "crops")  # sets that show no face beside those named
 
 
@@ -139,11 +139,10 @@ def _same_labels(entries: list[dict[str, Any]], photos: list[Photo]) -> bool:
 
 
 def ask_teacher(folder: Path, teacher: Teacher) -> None:
-    """Write `teacher.json`: what the teacher finds in each photograph of the cache; a finished one is kept."""
+    """Write `teacher-answers.json`: what the teacher finds in each photograph of the cache; a finished one is kept."""
     answers = folder / ANSWERS
-    if answers.is_file() and all(len(row) == 5 for rows in json.loads(answers.read_text()) for row in rows):
+    if answers.is_file():
         return
-    answers.unlink(missing_ok=True)  # of before scores were kept
     cache = Cache(folder)
     found = [
         [] if source in WHOLLY_KNOWN else teacher(cache[number].pixels).tolist()
@@ -163,6 +162,8 @@ def read_looked_at(path: Path) -> dict[str, LookedAt]:
         for line, row in enumerate(csv.DictReader(file), start=2):
             try:
                 box = [float(row[edge]) for edge in ("left", "top", "right", "bottom")]
+                if not (box[0] < box[2] < np.inf and box[1] < box[3] < np.inf):
+                    raise ValueError
                 found.setdefault(row["photograph"], {"unsure": [], "nothing": []})[row["is"]].append(box)
             except (KeyError, TypeError, ValueError):
                 raise ConfigError(

@@ -7,6 +7,7 @@ import dataclasses
 import os
 import time
 import tomllib
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -128,7 +129,8 @@ def run(args: argparse.Namespace) -> int:
                 config.seed + training.step,
                 config.loader_threads,
             )
-            training.run(stream, config.steps, tracking.report, config.report_every)
+            with closing(stream):
+                training.run(stream, config.steps, tracking.report, config.report_every)
         summary = described | {
             "trained_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "steps": training.step,

@@ -89,14 +89,6 @@ def test_what_only_the_teacher_finds_is_a_face_where_it_is_believed(data: Path, 
     assert len(believer.hard.faces) == 2
 
 
-def test_answers_of_a_teacher_without_scores_are_asked_for_again(data: Path, tmp_path: Path) -> None:
-    box = np.array([[5, 5, 15, 20]], np.float32)
-    build_cache(tmp_path / "cache", [Photo("own", "c", data / "negatives/c.jpg", box, ("without_mask",))])
-    (tmp_path / "cache/teacher.json").write_text("[[[20, 5, 30, 20]]]")
-    ask_teacher(tmp_path / "cache", lambda picture: np.array([[20, 5, 30, 21, 0.9]], np.float32))
-    assert Cache(tmp_path / "cache")[0].unsure.tolist() == [[20, 5, 30, 21]]
-
-
 def test_boxes_that_somebody_looked_at_are_unsure_or_decoys(data: Path, tmp_path: Path) -> None:
     build_cache(tmp_path / "cache", photos(data), finds_in_the_brighter)
     table = tmp_path / "looked_at.csv"
@@ -110,7 +102,15 @@ def test_boxes_that_somebody_looked_at_are_unsure_or_decoys(data: Path, tmp_path
     assert len(portrait.unsure) == len(portrait.hard.decoys) == 0
 
 
-@pytest.mark.parametrize("row", ["negatives/c,1,2,11,12,perhaps", "negatives/c,1,2,11", "negatives/c,1,2,x,12,unsure"])
+@pytest.mark.parametrize(
+    "row",
+    [
+        "negatives/c,1,2,11,12,perhaps",
+        "negatives/c,1,2,11",
+        "negatives/c,1,2,x,12,unsure",
+        "negatives/c,11,2,1,12,nothing",
+    ],
+)
 def test_a_wrong_line_of_that_table_is_named(tmp_path: Path, row: str) -> None:
     table = tmp_path / "looked_at.csv"
     table.write_text(f"photograph,left,top,right,bottom,is\nnegatives/c,1,2,11,12,unsure\n{row}\n")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import threading
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edge_agent.errors import ConfigError
-from edge_agent.records import U8, Box, Face
+from edge_agent.records import F32, U8, Box, Face
 from train.detector.augment import FACE, Recipe, window
 from train.detector.batches import batches
 from train.detector.cache import Cache, Hard, Sample
@@ -61,8 +63,27 @@ def test_a_hard_photograph_is_drawn_more_often(cache: Cache) -> None:
     cache.hard = [Hard.easy(2), Hard(np.zeros(0, np.float32), np.array([LEFT], np.float32)), Hard.easy(1)]
     recipe = Recipe(mosaic=0, cover=0, spoil=0, rotate=0, hard=8.0)
     stream = batches(cache, lambda images: images.astype("float32"), 64, 100, {}, recipe, seed=1, threads=1)
-    greys = next(stream)[0][:, 32, 32, 0]
+    with closing(stream):
+        greys = next(stream)[0][:, 32, 32, 0]
     assert 70 <= np.count_nonzero(greys == 100) <= 90  # 8 of 10
+
+
+def test_threads_that_make_batches_end_when_nobody_wants_more(cache: Cache) -> None:
+    before = threading.active_count()
+    stream = batches(cache, lambda images: images.astype("float32"), 64, 4, {}, Recipe(), seed=1, threads=2)
+    next(stream)
+    assert threading.active_count() == before + 2
+    stream.close()
+    assert threading.active_count() == before
+
+
+def test_what_goes_wrong_in_such_a_thread_is_raised(cache: Cache) -> None:
+    def broken(images: U8) -> F32:
+        raise MemoryError("no room for a batch")
+
+    stream = batches(cache, broken, 64, 4, {}, Recipe(), seed=1, threads=1)
+    with pytest.raises(MemoryError, match="no room"):
+        next(stream)
 
 
 def test_windows_show_a_hard_face_more_often_and_a_decoy_is_background() -> None:
