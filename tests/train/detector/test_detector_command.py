@@ -1,0 +1,76 @@
+"""`python -m train train-detector` as a process: a tiny real run, gone on with, and a clean end."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[3]
+WEIGHTS = ROOT / "train" / "detector" / "weights" / "detector.weights.h5"
+CONFIG = """
+steps = {steps}
+rate = 4e-3
+relative = true
+sure_iou = 0.75
+stem_up_to = ""
+sources = ["own"]
+size_px = 96
+batch = 2
+loader_threads = 2
+looked_at = "looked_at.csv"
+report_every = 2
+
+[recipe]
+hard = 2.0
+"""
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Two photographs of noise, a face in the middle of each."""
+    for folder in ("images", "labels"):
+        (tmp_path / "data" / "own" / folder).mkdir(parents=True)
+    rows = ["set,image,group,split"]
+    for number in range(2):
+        picture = np.random.default_rng(number).integers(0, 255, (120, 160, 3), np.uint8)
+        cv2.imwrite(str(tmp_path / f"data/own/images/{number}.jpg"), picture)
+        (tmp_path / f"data/own/labels/{number}.txt").write_text("1 0.5 0.5 0.3 0.4\n")
+        rows.append(f"own,{number},{number},train")
+    (tmp_path / "data/splits.csv").write_text("\n".join(rows) + "\n")
+    (tmp_path / "looked_at.csv").write_text("photograph,left,top,right,bottom,is\nown/0,2,2,20,20,nothing\n")
+    return tmp_path / "data"
+
+
+def train(data: Path, steps: int) -> subprocess.CompletedProcess[str]:
+    folder = data.parent
+    (folder / "tiny.toml").write_text(CONFIG.format(steps=steps))
+    words = ["--config", folder / "tiny.toml", "--data", data, "--start", WEIGHTS, "--run", folder / "run"]
+    command = [sys.executable, "-m", "train", "train-detector", *words, "--cache", folder / "cache", "--no-mlflow"]
+    return subprocess.run([str(c) for c in command], cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+def test_a_tiny_run_ends_well_and_goes_on(data: Path) -> None:
+    first = train(data, 2)
+    assert first.returncode == 0, first.stderr[-2000:]
+    assert "start, step 0" in first.stdout
+    second = train(data, 4)
+    assert second.returncode == 0, second.stderr[-2000:]
+    assert "resumed at 2" in second.stdout
+    assert "step 4 " in second.stdout
+    told = json.loads((data.parent / "run/detector.json").read_text())
+    assert (told["steps"], told["pictures"], told["relative"]) == (4, 8, True)
+    assert (data.parent / "run/average.weights.h5").stat().st_size > 500_000
+
+
+def test_a_table_of_boxes_that_is_not_there_is_one_line(data: Path) -> None:
+    (data.parent / "looked_at.csv").unlink()
+    done = train(data, 2)
+    assert done.returncode == 66
+    assert "looked_at.csv is not there" in done.stderr
+    assert "Traceback" not in done.stderr
