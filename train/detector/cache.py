@@ -158,7 +158,7 @@ def read_looked_at(path: Path) -> dict[str, LookedAt]:
     if not path.is_file():
         raise NotFoundError(f'looked_at {path} is not there; give a CSV beside the configuration, or leave it ""')
     found: dict[str, dict[str, list[list[float]]]] = {}
-    with path.open(newline="") as file:
+    with path.open(newline="", errors="replace") as file:
         for line, row in enumerate(csv.DictReader(file), start=2):
             try:
                 box = [float(row[edge]) for edge in ("left", "top", "right", "bottom")]

@@ -18,7 +18,6 @@ SMALLEST_SIZE = 0.02  # a channel that died may come back
 BIAS_SIZE = 0.1
 
 
-@keras.saving.register_keras_serializable("maskwatch")
 class ChannelScaledAdamW(keras.optimizers.AdamW):
     """`learning_rate` is the share by which a step changes a channel's kernel, about; biases move by a tenth of it."""
 

@@ -10,9 +10,9 @@ import tomllib
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from edge_agent.errors import ConfigError, NotFoundError
 from train.detector.augment import Recipe
@@ -28,7 +28,9 @@ class DetectorTraining:
     steps: int = 24_000
     rate: float = 1e-3
     relative: bool = False  # the rate is a share of each channel's size (optimizer.py)
-    sure_iou: float = 1.0  # the overlap with its face from which a box's wanted score is 1
+    sure_iou: Annotated[float, Field(gt=0, le=1)] = (
+        1.0  # the overlap with its face from which a box's wanted score is 1
+    )
     seed: int = 1
     channels: int = 64
     alpha: float = 0.35

@@ -118,6 +118,12 @@ def test_a_wrong_line_of_that_table_is_named(tmp_path: Path, row: str) -> None:
         read_looked_at(table)
 
 
+def test_a_file_that_is_no_table_is_said(tmp_path: Path) -> None:
+    (tmp_path / "looked_at.csv").write_bytes(bytes(range(128, 256)) + b"\nx\n")
+    with pytest.raises(ConfigError, match=r"looked_at\.csv, line"):
+        read_looked_at(tmp_path / "looked_at.csv")
+
+
 def test_that_table_missing_is_said(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match=r"looked_at .*none\.csv is not there"):
         read_looked_at(tmp_path / "none.csv")

@@ -228,6 +228,7 @@ def test_an_unknown_key_in_the_configuration_is_named(tmp_path: Path) -> None:
     [
         ("steps = ", "Invalid value"),
         ('steps = "many"', r"steps: .*\(got 'many'\)"),
+        ("sure_iou = 0.0", r"sure_iou: .*greater than 0"),
         ("[recipe]\nmosaik = 0.5", "recipe has unknown keys mosaik; known: "),
         ('sources = ["own"]\n[weights]\naizoo = 1', "weights has unknown keys aizoo; known: own"),
     ],
