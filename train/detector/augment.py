@@ -14,7 +14,7 @@ from numpy.random import Generator
 from edge_agent.preprocess import PAD_VALUE
 from edge_agent.records import F32, U8
 from train.detector.cache import Sample
-from train.detector.drawn import cover_faces
+from train.detector.drawn import cover_faces, turn_away
 from train.detector.geometry import areas, shorter_sides
 from train.detector.spoil import spoil
 
@@ -35,6 +35,7 @@ class Recipe:
     max_angle: float = 30.0
     hard: float = 1.0  # how often the hardest face is aimed at, beside an easy one
     cover: float = 0.25
+    turn_away: float = 0.0  # hair over bare faces
     spoil: float = 0.7
 
 
@@ -53,12 +54,15 @@ def training_picture(samples: list[Sample], size: int, recipe: Recipe, rng: Gene
         picture = _mosaic(samples, size, recipe, rng)
     else:
         picture = window(samples[0], size, size, recipe, rng)
-    pixels = picture.pixels
+    pixels, labels, bare = picture.pixels, picture.labels, picture.bare
+    if rng.random() < recipe.turn_away:
+        pixels, faces = turn_away(pixels, labels, bare, rng)
+        labels, bare = labels[faces], bare[faces]
     if rng.random() < recipe.cover:
-        pixels = cover_faces(pixels, picture.labels, picture.bare, rng)
+        pixels = cover_faces(pixels, labels, bare, rng)
     if rng.random() < recipe.spoil:
         pixels = spoil(pixels, rng)
-    return Picture(pixels, picture.labels, picture.bare)
+    return Picture(pixels, labels, bare)
 
 
 def _mosaic(samples: list[Sample], size: int, recipe: Recipe, rng: Generator) -> Picture:

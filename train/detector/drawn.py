@@ -1,4 +1,4 @@
-"""Masks, hands and things drawn before faces: cheap stand-ins for what hides a face at a door."""
+"""Masks, hands and things drawn before faces, hair drawn over them: cheap stand-ins for what a door camera sees."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import numpy as np
 from numpy.random import Generator
 
 from edge_agent.records import F32, U8
+from train.detector.geometry import areas
 
 _MASK_COLOURS = ((235, 235, 235), (220, 200, 150), (40, 40, 40), (200, 170, 120), (180, 200, 120), (170, 160, 230))
 
@@ -23,6 +24,45 @@ def cover_faces(pixels: U8, labels: F32, bare: np.ndarray, rng: Generator) -> U8
         elif rng.random() < 0.3:
             _draw_thing(out, label[:4], rng)
     return out
+
+
+def turn_away(pixels: U8, labels: F32, bare: np.ndarray, rng: Generator) -> tuple[U8, np.ndarray]:
+    """Make about half of the bare faces backs of heads. Also which labels remain faces, bool (n,).
+
+    What is above a face, hair mostly, is stretched over it down to the neck. The sets show few people from behind, and
+    a detector that has seen none takes head and shoulders for a face.
+    """
+    out, remains = pixels.copy(), np.ones(len(labels), bool)
+    for row in np.flatnonzero(bare & (labels[:, 4] > 0)):
+        if rng.random() < 0.5 and _draw_hair(out, labels, int(row), rng):
+            remains[row] = False
+    return out, remains
+
+
+def _draw_hair(out: U8, labels: F32, row: int, rng: Generator) -> bool:
+    """False where there is too little above the face, or where the hair would hide another face."""
+    left, top, right, bottom = (float(v) for v in labels[row, :4])
+    width, height = right - left, bottom - top
+    rows, columns = out.shape[:2]
+    x0, x1 = int(max(0, left - 0.1 * width)), int(min(columns, right + 0.1 * width))
+    y0, hairline = int(max(0, top - height * rng.uniform(0.25, 0.4))), int(top - height * rng.uniform(0, 0.06))
+    y1 = int(min(rows, bottom + height * rng.uniform(0, 0.25)))
+    others = np.delete(labels[:, :4], row, axis=0)
+    hidden = areas(np.clip(others, (x0, y0, x0, y0), (x1, y1, x1, y1)))
+    if min(width, height) < 14 or hairline - y0 < 3 or x1 - x0 < 6 or (hidden > 0.15 * areas(others)).any():
+        return False
+    hair = cv2.resize(out[y0:hairline, x0:x1], (x1 - x0, y1 - y0)).astype(np.float32)
+    hair *= np.linspace(rng.uniform(0.85, 1.1), rng.uniform(0.6, 1.0), y1 - y0, dtype=np.float32)[:, None, None]
+    hair += rng.normal(0, rng.uniform(2, 9), (1, x1 - x0, 1))  # strands
+    x, y = int((left + right) / 2) - x0, int((top + bottom) / 2) - y0
+    shape = np.zeros((y1 - y0, x1 - x0), np.float32)
+    cv2.ellipse(shape, (x, y), (int(width * 0.54), y1 - y0 - y), 0, 0, 360, 1, -1)
+    cv2.rectangle(shape, (x - int(width / 2), 0), (x + int(width / 2), y), 1, -1)
+    soft = max(3, int(width * 0.12) | 1)
+    shape = cv2.GaussianBlur(shape, (soft, soft), 0)[..., None]
+    area = out[y0:y1, x0:x1]
+    area[...] = np.clip(hair, 0, 255) * shape + area * (1 - shape)
+    return True
 
 
 def _draw_mask(out: U8, box: F32, rng: Generator) -> None:

@@ -75,12 +75,16 @@ def _varifocal(logits: Any, targets: Targets) -> Any:
 
 def _diou_loss(boxes: Any, wanted: Any) -> Any:
     low, high = ops.maximum(boxes[..., :2], wanted[..., :2]), ops.minimum(boxes[..., 2:], wanted[..., 2:])
-    shared = ops.prod(ops.maximum(high - low, 0.0), axis=-1)
-    area = ops.prod(boxes[..., 2:] - boxes[..., :2], axis=-1) + ops.prod(wanted[..., 2:] - wanted[..., :2], axis=-1)
+    shared = _area(ops.maximum(high - low, 0.0))
+    area = _area(boxes[..., 2:] - boxes[..., :2]) + _area(wanted[..., 2:] - wanted[..., :2])
     iou = shared / (area - shared + 1e-6)
     hull = ops.maximum(boxes[..., 2:], wanted[..., 2:]) - ops.minimum(boxes[..., :2], wanted[..., :2])
     apart = (boxes[..., :2] + boxes[..., 2:] - wanted[..., :2] - wanted[..., 2:]) / 2
     return 1 - iou + ops.sum(apart**2, axis=-1) / (ops.sum(hull**2, axis=-1) + 1e-6)
+
+
+def _area(sides: Any) -> Any:
+    return sides[..., 0] * sides[..., 1]  # not ops.prod: its gradient is two cumulative products
 
 
 def _inside_unsure(faces: Any, kind: Any, centres: Any) -> Any:

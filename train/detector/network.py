@@ -11,22 +11,30 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 import numpy as np
 from keras import layers
 
 STRIDES = (8, 16, 32)
+HEAD_BLOCKS = 2
+_DEPTHWISE_WITHOUT_BLOCKS = 22  # 16 of the backbone, 3 of the pyramid, 3 of the heads
 _TAPS = ("block_6_expand_relu", "block_13_expand_relu", "block_15_add")  # the last of each stride
 _FIRST_BOX = (0.0, 0.0, 1.2, 1.4)  # faces are first taken for three to four strides wide
 _SCORE_PRIOR = 0.01  # RetinaNet (Lin et al., ICCV 2017): start from "no face" nearly everywhere
 
 
 def build_detector(
-    channels: int = 64, alpha: float = 0.35, height: int | None = None, width: int | None = None
+    channels: int = 64,
+    alpha: float = 0.35,
+    height: int | None = None,
+    width: int | None = None,
+    head_blocks: int = HEAD_BLOCKS,
 ) -> keras.Model:
     """RGB 0..255 (n, h, w, 3), h and w multiples of 32, to [score, box] maps of each stride. None: any size.
 
     score: logits (n, h/s, w/s, 1). box: (n, h/s, w/s, 4): offset from the cell's centre, log size; in strides.
+    head_blocks: residual blocks of each stride before its head.
     """
     image = keras.Input((height, width, 3), name="image")
     scaled = layers.Rescaling(1 / 127.5, offset=-1.0, name="normalise")(image)
@@ -36,12 +44,28 @@ def build_detector(
     low = _merge(mid, layers.Conv2D(channels, 1, name="lateral_8")(fine), channels, "fuse_8")
     outputs: list[Any] = []
     for stride, level in zip(STRIDES, (low, mid, top), strict=True):
-        outputs += _head(level, channels, stride)
+        outputs += _head(level, channels, stride, head_blocks)
     model = keras.Model(image, outputs, name="maskwatch_detector")
     for stride in STRIDES:
         layer = model.get_layer(f"box_{stride}")
         layer.set_weights([layer.get_weights()[0], np.array(_FIRST_BOX, np.float32)])
     return model
+
+
+def head_blocks_in(weights: Path) -> int:
+    """How many blocks before each head a file of weights has. A file that cannot be read fails where it is loaded."""
+    try:
+        with h5py.File(weights) as stored:
+            depthwise = sum(name.startswith("depthwise_conv2d") for name in stored["layers"])
+    except (OSError, KeyError):
+        return HEAD_BLOCKS
+    return max(0, (depthwise - _DEPTHWISE_WITHOUT_BLOCKS) // len(STRIDES))
+
+
+def deepen(shallow: keras.Model, deep: keras.Model) -> None:
+    """Copy what a network knows into one with more blocks, which then computes the same."""
+    for layer in shallow.layers:
+        deep.get_layer(layer.name).set_weights(layer.get_weights())
 
 
 def split(model: keras.Model, last: str) -> tuple[keras.Model, keras.Model]:
@@ -115,7 +139,18 @@ def _merge(coarse: Any, fine: Any, channels: int, name: str) -> Any:
     return _separable(layers.Add(name=f"{name}_add")([up, fine]), channels, name)
 
 
-def _head(level: Any, channels: int, stride: int) -> list[Any]:
+def _residual(x: Any, channels: int, name: str) -> Any:
+    """A separable convolution whose linear end is added to what it was given; at first it adds nothing."""
+    spread = keras.initializers.RandomNormal(stddev=float(np.sqrt(2 / 9)))
+    y = layers.DepthwiseConv2D(3, padding="same", depthwise_initializer=spread, name=f"{name}_depthwise")(x)
+    y = layers.ReLU(6.0, name=f"{name}_relu")(y)
+    y = layers.Conv2D(channels, 1, kernel_initializer="zeros", name=f"{name}_pointwise")(y)
+    return layers.Add(name=f"{name}_add")([x, y])
+
+
+def _head(level: Any, channels: int, stride: int, blocks: int) -> list[Any]:
+    for number in range(blocks):
+        level = _residual(level, channels, f"head_{stride}_block_{number + 1}")
     x = _separable(level, channels, f"head_{stride}")
     bias = float(-np.log((1 - _SCORE_PRIOR) / _SCORE_PRIOR))
     small = keras.initializers.RandomNormal(stddev=0.01)

@@ -50,10 +50,11 @@ def run(args: argparse.Namespace) -> int:
         raise NotFoundError(f"{weights} is not there; train first, or give --weights")
     trained = _json(args.run / "detector.json") or _json(weights.with_name("detector.json"))
 
-    from train.detector.network import STRIDES, build_detector, scale_boxes
+    from train.detector.network import STRIDES, build_detector, head_blocks_in, scale_boxes
     from train.models import load_weights
 
-    network = build_detector(int(trained.get("channels", 64)), float(trained.get("alpha", 0.35)), height, width)
+    channels, alpha = int(trained.get("channels", 64)), float(trained.get("alpha", 0.35))
+    network = build_detector(channels, alpha, height, width, head_blocks_in(weights))
     load_weights(network, weights, "--weights")
     scale_boxes(network, args.box_scale)
     score, metrics = (args.score, {}) if args.score else choose_score(network, width, height, args)
@@ -63,8 +64,8 @@ def run(args: argparse.Namespace) -> int:
         "kind": "detector",
         "labels": ["face"],
         "architecture": "mobilenetv2-fpn",
-        "alpha": trained.get("alpha", 0.35),
-        "channels": int(trained.get("channels", 64)),
+        "alpha": alpha,
+        "channels": channels,
         "parameters": network.count_params(),
         "epochs": int(trained.get("epochs", 0)),
         "trained_at": trained.get("trained_at"),

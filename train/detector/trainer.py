@@ -15,6 +15,7 @@ import numpy as np
 from edge_agent.records import F32
 from train.detector.losses import detection_loss
 from train.detector.optimizer import ChannelScaledAdamW
+from train.detector.pointwise import with_products
 from train.files import atomic_path, write_atomically
 
 _WARM_UP_STEPS = 200
@@ -63,7 +64,7 @@ class Training:
         self.network = network
         self.rate = rate
         self.folder = folder
-        self.model = TrainableDetector(trained, sure_iou)
+        self.model = TrainableDetector(with_products(trained), sure_iou)
         optimizer = ChannelScaledAdamW if relative else keras.optimizers.AdamW
         self.optimizer = optimizer(rate, weight_decay=1e-4, global_clipnorm=_CLIP_NORM)
         self.model.compile(optimizer=self.optimizer, jit_compile=False)

@@ -7,7 +7,7 @@ import pytest
 
 from train.detector.augment import FACE, UNSURE, Recipe, training_picture, window
 from train.detector.cache import Hard, Sample
-from train.detector.drawn import cover_faces
+from train.detector.drawn import cover_faces, turn_away
 from train.detector.spoil import spoil
 
 PLAIN = Recipe(mosaic=0, cover=0, spoil=0)
@@ -77,6 +77,38 @@ def test_a_drawn_mask_changes_the_lower_face_and_leaves_the_rest_of_the_picture(
     masked = [where for where in changed if len(where)]
     assert masked
     assert all(where.min() >= 40 and where.max() <= 165 for where in masked)
+
+
+def test_a_bare_face_that_is_turned_away_is_no_face_and_looks_like_what_is_above_it() -> None:
+    pixels = np.full((200, 200, 3), 200, np.uint8)
+    pixels[:60] = 20  # hair
+    labels = np.array([[60, 60, 120, 140, FACE], [150, 60, 190, 110, FACE]], np.float32)
+    outcomes = set()
+    for seed in range(12):
+        out, remains = turn_away(pixels, labels, np.array([True, False]), np.random.default_rng(seed))
+        assert remains[1]
+        assert np.array_equal(out[:, 140:], pixels[:, 140:])
+        assert (out[70:130, 80:100].mean() < 60) == (not remains[0])
+        outcomes.add(bool(remains[0]))
+    assert outcomes == {True, False}
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [[60, 0, 120, 80, FACE]],  # nothing above it
+        [[60, 60, 70, 72, FACE]],  # too small
+        [[60, 60, 120, 140, UNSURE]],
+        [[60, 60, 120, 140, FACE], [90, 70, 150, 150, UNSURE]],  # another face would be hidden
+    ],
+)
+def test_a_face_that_cannot_be_turned_away_stays(labels: list[list[float]]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
+    bare = np.arange(len(labels)) == 0
+    for seed in range(8):
+        out, remains = turn_away(pixels, np.array(labels, np.float32), bare, np.random.default_rng(seed))
+        assert remains.all()
+        assert np.array_equal(out, pixels)
 
 
 def test_spoiling_keeps_size_and_type() -> None:

@@ -16,8 +16,18 @@ keras = pytest.importorskip("keras", reason="training needs Keras")
 from train.detector.assign import assign, pairwise_iou  # noqa: E402
 from train.detector.geometry import iou_matrix  # noqa: E402
 from train.detector.losses import cells, decode, detection_loss  # noqa: E402
-from train.detector.network import STRIDES, build_detector, fold, load_imagenet, scale_boxes, split  # noqa: E402
+from train.detector.network import (  # noqa: E402
+    STRIDES,
+    build_detector,
+    deepen,
+    fold,
+    head_blocks_in,
+    load_imagenet,
+    scale_boxes,
+    split,
+)
 from train.detector.optimizer import BIAS_SIZE, SMALLEST_SIZE, ChannelScaledAdamW, channel_sizes  # noqa: E402
+from train.detector.pointwise import with_products  # noqa: E402
 from train.detector.trainer import Training  # noqa: E402
 
 SIZE = 128
@@ -176,6 +186,34 @@ def test_stem_and_trained_part_make_the_whole(network: keras.Model) -> None:
         assert np.asarray(part) == pytest.approx(np.asarray(whole), abs=1e-5)
 
 
+def test_more_blocks_change_nothing_at_first(tmp_path: Path) -> None:
+    shallow, deep = build_detector(channels=16, head_blocks=0), build_detector(channels=16, head_blocks=2)
+    deepen(shallow, deep)
+    picture = np.random.default_rng(0).uniform(0, 255, (1, 64, 64, 3)).astype(np.float32)
+    for ours, theirs in zip(deep(picture), shallow(picture), strict=True):
+        assert np.asarray(ours) == pytest.approx(np.asarray(theirs), abs=1e-5)
+    for model, blocks in ((shallow, 0), (deep, 2)):
+        model.save_weights(tmp_path / "some.weights.h5")
+        assert head_blocks_in(tmp_path / "some.weights.h5") == blocks
+
+
+def test_products_give_the_same_maps_and_the_same_gradients(network: keras.Model) -> None:
+    tensorflow = pytest.importorskip("tensorflow")
+    fast = with_products(network)
+    picture = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype(np.float32)
+    gradients = []
+    for model in (network, fast):
+        with tensorflow.GradientTape() as tape:
+            maps = model(picture)
+            loss = sum(tensorflow.reduce_mean(tensorflow.square(part)) for part in maps)
+        gradients.append((maps, tape.gradient(loss, network.trainable_variables)))
+    assert not any(isinstance(layer, keras.layers.Conv2D) and layer.kernel_size == (1, 1) for layer in fast.layers)
+    for ours, theirs in zip(gradients[1][0], gradients[0][0], strict=True):
+        assert np.asarray(ours) == pytest.approx(np.asarray(theirs), abs=1e-4)
+    for ours, theirs in zip(gradients[1][1], gradients[0][1], strict=True):
+        assert np.asarray(ours) == pytest.approx(np.asarray(theirs), rel=1e-2, abs=1e-4)
+
+
 def test_training_learns_one_picture_and_goes_on_from_its_checkpoint(network: keras.Model, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     _, trained = split(network, "block_3_project")
@@ -245,7 +283,9 @@ def test_a_missing_configuration_is_named(tmp_path: Path) -> None:
         read_config(tmp_path / "none.toml")
 
 
-@pytest.mark.parametrize("name", ["detector", "detector-fine", "detector-hard", "detector-relative"])
+@pytest.mark.parametrize(
+    "name", ["detector", "detector-fine", "detector-hard", "detector-relative", "detector-believe", "detector-deep"]
+)
 def test_a_committed_configuration_reads(name: str) -> None:
     config = read_config(Path(__file__).parents[3] / "train" / "configs" / f"{name}.toml")
     assert config.size_px % 32 == 0
