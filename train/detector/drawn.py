@@ -29,40 +29,52 @@ def cover_faces(pixels: U8, labels: F32, bare: np.ndarray, rng: Generator) -> U8
 def turn_away(pixels: U8, labels: F32, bare: np.ndarray, rng: Generator) -> tuple[U8, np.ndarray]:
     """Make about half of the bare faces backs of heads. Also which labels remain faces, bool (n,).
 
-    What is above a face, hair mostly, is stretched over it down to the neck. The sets show few people from behind, and
-    a detector that has seen none takes head and shoulders for a face.
+    What is above a face, hair mostly, is stretched over it, down to the neck or to a nape of blurred skin. The sets show
+    few people from behind, and a detector that has seen none takes head and shoulders for a face.
     """
     out, remains = pixels.copy(), np.ones(len(labels), bool)
     for row in np.flatnonzero(bare & (labels[:, 4] > 0)):
-        if rng.random() < 0.5 and _draw_hair(out, labels, int(row), rng):
+        if rng.random() < 0.5 and _draw_back(out, labels, int(row), rng):
             remains[row] = False
     return out, remains
 
 
-def _draw_hair(out: U8, labels: F32, row: int, rng: Generator) -> bool:
-    """False where there is too little above the face, or where the hair would hide another face."""
+def _draw_back(out: U8, labels: F32, row: int, rng: Generator) -> bool:
+    """False where there is too little above the face, or where another face would be hidden."""
     left, top, right, bottom = (float(v) for v in labels[row, :4])
     width, height = right - left, bottom - top
     rows, columns = out.shape[:2]
     x0, x1 = int(max(0, left - 0.1 * width)), int(min(columns, right + 0.1 * width))
-    y0, hairline = int(max(0, top - height * rng.uniform(0.25, 0.4))), int(top - height * rng.uniform(0, 0.06))
-    y1 = int(min(rows, bottom + height * rng.uniform(0, 0.25)))
+    y0, y1 = int(max(0, top - height * rng.uniform(0.25, 0.4))), int(min(rows, bottom + 0.25 * height))
+    hairline = int(top - height * rng.uniform(0, 0.06))
     others = np.delete(labels[:, :4], row, axis=0)
     hidden = areas(np.clip(others, (x0, y0, x0, y0), (x1, y1, x1, y1)))
     if min(width, height) < 14 or hairline - y0 < 3 or x1 - x0 < 6 or (hidden > 0.15 * areas(others)).any():
         return False
+    head = out[y0:y1, x0:x1]
     hair = cv2.resize(out[y0:hairline, x0:x1], (x1 - x0, y1 - y0)).astype(np.float32)
     hair *= np.linspace(rng.uniform(0.85, 1.1), rng.uniform(0.6, 1.0), y1 - y0, dtype=np.float32)[:, None, None]
     hair += rng.normal(0, rng.uniform(2, 9), (1, x1 - x0, 1))  # strands
-    x, y = int((left + right) / 2) - x0, int((top + bottom) / 2) - y0
-    shape = np.zeros((y1 - y0, x1 - x0), np.float32)
-    cv2.ellipse(shape, (x, y), (int(width * 0.54), y1 - y0 - y), 0, 0, 360, 1, -1)
-    cv2.rectangle(shape, (x - int(width / 2), 0), (x + int(width / 2), y), 1, -1)
+    middle, end = (left + right) / 2 - x0, bottom - y0
+    if rng.random() < 0.5:
+        neck = cv2.GaussianBlur(head, (0, 0), 0.2 * width)
+        _blend(head, neck, middle, end - 0.35 * height, 0.5 * width, 0.45 * height, width)
+        end -= height * rng.uniform(0.15, 0.45)
+    else:
+        end += height * rng.uniform(0, 0.25)
+    waist = (top + bottom) / 2 - y0
+    _blend(head, np.clip(hair, 0, 255), middle, min(waist, 0.7 * end), 0.54 * width, end - min(waist, 0.7 * end), width)
+    return True
+
+
+def _blend(area: U8, other: np.ndarray, x: float, y: float, half: float, down: float, width: float) -> None:
+    """Put `other` over the area with soft edges: above row y to both sides of column x, below it in half an ellipse."""
+    shape = np.zeros(area.shape[:2], np.float32)
+    cv2.ellipse(shape, (int(x), int(y)), (int(half), max(1, int(down))), 0, 0, 180, 1, -1)
+    cv2.rectangle(shape, (int(x - half), 0), (int(x + half), int(y)), 1, -1)
     soft = max(3, int(width * 0.12) | 1)
     shape = cv2.GaussianBlur(shape, (soft, soft), 0)[..., None]
-    area = out[y0:y1, x0:x1]
-    area[...] = np.clip(hair, 0, 255) * shape + area * (1 - shape)
-    return True
+    area[...] = other * shape + area * (1 - shape)
 
 
 def _draw_mask(out: U8, box: F32, rng: Generator) -> None:
