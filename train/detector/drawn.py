@@ -29,8 +29,8 @@ def cover_faces(pixels: U8, labels: F32, bare: np.ndarray, rng: Generator) -> U8
 def turn_away(pixels: U8, labels: F32, bare: np.ndarray, rng: Generator) -> tuple[U8, np.ndarray]:
     """Make about half of the bare faces backs of heads. Also which labels remain faces, bool (n,).
 
-    What is above a face, hair mostly, is stretched over it, down to the neck or to a nape of blurred skin. The sets show
-    few people from behind, and a detector that has seen none takes head and shoulders for a face.
+    What is above a face, hair mostly, is stretched over it, down to the neck or to a nape of blurred skin. The sets
+    show few people from behind, and a detector that has seen none takes head and shoulders for a face.
     """
     out, remains = pixels.copy(), np.ones(len(labels), bool)
     for row in np.flatnonzero(bare & (labels[:, 4] > 0)):
@@ -52,9 +52,12 @@ def _draw_back(out: U8, labels: F32, row: int, rng: Generator) -> bool:
     if min(width, height) < 14 or hairline - y0 < 3 or x1 - x0 < 6 or (hidden > 0.15 * areas(others)).any():
         return False
     head = out[y0:y1, x0:x1]
-    hair = cv2.resize(out[y0:hairline, x0:x1], (x1 - x0, y1 - y0)).astype(np.float32)
+    crown = out[y0:hairline, int(left + 0.25 * width) : int(right - 0.25 * width)].astype(np.float32)
+    if rng.random() < 0.6:  # dark hair under a ceiling lamp is one flat tone
+        crown = cv2.GaussianBlur(crown, (0, 0), rng.uniform(0.1, 0.5) * width)
+    hair = cv2.resize(crown, (x1 - x0, y1 - y0))
     hair *= np.linspace(rng.uniform(0.85, 1.1), rng.uniform(0.6, 1.0), y1 - y0, dtype=np.float32)[:, None, None]
-    hair += rng.normal(0, rng.uniform(2, 9), (1, x1 - x0, 1))  # strands
+    hair += rng.normal(0, rng.uniform(0, 7), (1, x1 - x0, 1))  # strands
     middle, end = (left + right) / 2 - x0, bottom - y0
     if rng.random() < 0.5:
         neck = cv2.GaussianBlur(head, (0, 0), 0.2 * width)
@@ -68,10 +71,10 @@ def _draw_back(out: U8, labels: F32, row: int, rng: Generator) -> bool:
 
 
 def _blend(area: U8, other: np.ndarray, x: float, y: float, half: float, down: float, width: float) -> None:
-    """Put `other` over the area with soft edges: above row y to both sides of column x, below it in half an ellipse."""
+    """Put `other` over the area, softly: an ellipse about (x, y) that ends at the top, and `down` px below."""
     shape = np.zeros(area.shape[:2], np.float32)
     cv2.ellipse(shape, (int(x), int(y)), (int(half), max(1, int(down))), 0, 0, 180, 1, -1)
-    cv2.rectangle(shape, (int(x - half), 0), (int(x + half), int(y)), 1, -1)
+    cv2.ellipse(shape, (int(x), int(y)), (int(half), max(1, int(y))), 0, 180, 360, 1, -1)
     soft = max(3, int(width * 0.12) | 1)
     shape = cv2.GaussianBlur(shape, (soft, soft), 0)[..., None]
     area[...] = other * shape + area * (1 - shape)
