@@ -65,8 +65,8 @@ def _draw_back(out: U8, labels: F32, row: int, rng: Generator) -> bool:
         end -= height * rng.uniform(0.15, 0.45)
     else:
         end += height * rng.uniform(0, 0.25)
-    waist = (top + bottom) / 2 - y0
-    _blend(head, np.clip(hair, 0, 255), middle, min(waist, 0.7 * end), 0.54 * width, end - min(waist, 0.7 * end), width)
+    widest = min((top + bottom) / 2 - y0, 0.7 * end)
+    _blend(head, np.clip(hair, 0, 255), middle, widest, 0.54 * width, end - widest, width)
     return True
 
 

@@ -56,8 +56,8 @@ def head_blocks_in(weights: Path) -> int:
     """How many blocks before each head a file of weights has. A file that cannot be read fails where it is loaded."""
     try:
         with h5py.File(weights) as stored:
-            depthwise = sum(name.startswith("depthwise_conv2d") for name in stored["layers"])
-    except (OSError, KeyError):
+            depthwise = sum(name.startswith("depthwise_conv2d") for name in stored["layers"].keys())  # noqa: SIM118
+    except (OSError, KeyError, AttributeError):
         return HEAD_BLOCKS
     return max(0, (depthwise - _DEPTHWISE_WITHOUT_BLOCKS) // len(STRIDES))
 

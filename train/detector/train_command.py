@@ -34,7 +34,7 @@ class DetectorTraining:
     seed: int = 1
     channels: int = 64
     alpha: float = 0.35
-    head_blocks: Annotated[int, Field(ge=0)] = 2  # residual blocks before each head (network.py)
+    head_blocks: Annotated[int, Field(ge=0, le=16)] | None = None  # before each head; unset: as many as --start has
     stem_up_to: str = "block_3_project"  # layers up to here stay as they start; "": everything learns
     sources: tuple[str, ...] = DEFAULT_SOURCES
     weights: dict[str, float] = field(default_factory=dict)  # how often a photograph of a source is seen
@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     from train.detector.batches import batches
     from train.detector.cache import PORTRAIT_SIDES_PX, Cache, ask_teacher, build_cache, read_looked_at, yunet_teacher
     from train.detector.hard import find_hard, open_detector
-    from train.detector.network import build_detector, deepen, head_blocks_in, load_imagenet, split
+    from train.detector.network import HEAD_BLOCKS, build_detector, deepen, head_blocks_in, load_imagenet, split
     from train.detector.photos import read_photos
     from train.detector.stem import fast_stem
     from train.detector.tracking import Tracking
@@ -101,14 +101,15 @@ def run(args: argparse.Namespace) -> int:
     build_cache(args.cache, read_photos(args.data, "train", config.sources), portraits)
     if args.teacher is not None:
         ask_teacher(args.cache, yunet_teacher(args.teacher))
-    network = build_detector(config.channels, config.alpha, head_blocks=config.head_blocks)
+    begun_blocks = head_blocks_in(args.start) if args.start else 0
+    blocks = config.head_blocks if config.head_blocks is not None else begun_blocks if args.start else HEAD_BLOCKS
+    if blocks < begun_blocks:
+        raise ConfigError(f"{args.config}: head_blocks is {blocks}, but {args.start} has {begun_blocks}")
+    network = build_detector(config.channels, config.alpha, head_blocks=blocks)
     if args.start is None:
         load_imagenet(network, args.imagenet, config.alpha)
     else:
-        blocks = head_blocks_in(args.start)
-        if blocks > config.head_blocks:
-            raise ConfigError(f"{args.config}: head_blocks is {config.head_blocks}, but {args.start} has {blocks}")
-        begun = build_detector(config.channels, config.alpha, head_blocks=blocks)
+        begun = build_detector(config.channels, config.alpha, head_blocks=begun_blocks)
         load_weights(begun, args.start, "--start")
         deepen(begun, network)
     stem, trained = split(network, config.stem_up_to) if config.stem_up_to else (None, network)
@@ -119,6 +120,7 @@ def run(args: argparse.Namespace) -> int:
     )
     described = dataclasses.asdict(config) | {
         "parameters": network.count_params(),
+        "head_blocks": blocks,
         "start": str(args.start or "imagenet"),
     }
     with Tracking(args.run, described, enabled=not args.no_mlflow) as tracking:

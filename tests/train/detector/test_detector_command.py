@@ -47,9 +47,9 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def train(data: Path, steps: int) -> subprocess.CompletedProcess[str]:
+def train(data: Path, steps: int, more: str = "") -> subprocess.CompletedProcess[str]:
     folder = data.parent
-    (folder / "tiny.toml").write_text(CONFIG.format(steps=steps))
+    (folder / "tiny.toml").write_text(more + CONFIG.format(steps=steps))
     words = ["--config", folder / "tiny.toml", "--data", data, "--start", WEIGHTS, "--run", folder / "run"]
     command = [sys.executable, "-m", "train", "train-detector", *words, "--cache", folder / "cache", "--no-mlflow"]
     return subprocess.run([str(c) for c in command], cwd=ROOT, capture_output=True, text=True, timeout=300)
@@ -66,6 +66,12 @@ def test_a_tiny_run_ends_well_and_goes_on(data: Path) -> None:
     told = json.loads((data.parent / "run/detector.json").read_text())
     assert (told["steps"], told["pictures"], told["relative"]) == (4, 8, True)
     assert (data.parent / "run/average.weights.h5").stat().st_size > 500_000
+
+
+def test_a_network_is_not_made_shallower_than_what_it_starts_from(data: Path) -> None:
+    done = train(data, 2, "head_blocks = 1\n")
+    assert done.returncode == 78, done.stderr[-2000:]
+    assert f"head_blocks is 1, but {WEIGHTS} has 2" in done.stderr
 
 
 def test_a_table_of_boxes_that_is_not_there_is_one_line(data: Path) -> None:

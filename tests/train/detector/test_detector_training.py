@@ -12,11 +12,13 @@ from train.detector.release import read_size
 from train.detector.train_command import read_config
 
 keras = pytest.importorskip("keras", reason="training needs Keras")
+h5py = pytest.importorskip("h5py")
 
 from train.detector.assign import assign, pairwise_iou  # noqa: E402
 from train.detector.geometry import iou_matrix  # noqa: E402
 from train.detector.losses import cells, decode, detection_loss  # noqa: E402
 from train.detector.network import (  # noqa: E402
+    HEAD_BLOCKS,
     STRIDES,
     build_detector,
     deepen,
@@ -195,6 +197,16 @@ def test_more_blocks_change_nothing_at_first(tmp_path: Path) -> None:
     for model, blocks in ((shallow, 0), (deep, 2)):
         model.save_weights(tmp_path / "some.weights.h5")
         assert head_blocks_in(tmp_path / "some.weights.h5") == blocks
+
+
+@pytest.mark.parametrize("layers", [None, [1.0, 2.0]])
+def test_a_file_without_layers_is_left_to_whoever_loads_it(tmp_path: Path, layers: list[float] | None) -> None:
+    with h5py.File(tmp_path / "strange.weights.h5", "w") as file:
+        if layers:
+            file["layers"] = layers
+    assert (
+        head_blocks_in(tmp_path / "strange.weights.h5") == head_blocks_in(tmp_path / "none.weights.h5") == HEAD_BLOCKS
+    )
 
 
 def test_products_give_the_same_maps_and_the_same_gradients(network: keras.Model) -> None:
