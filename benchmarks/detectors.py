@@ -13,7 +13,9 @@ import json
 import platform
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -42,11 +44,12 @@ THREADS = (1, 2)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One detector. low: it gives boxes from LOWEST_SCORE on, and `score` is applied afterwards."""
+    """detector: gives boxes from LOWEST_SCORE on. score: at which it is used. used: it so, with that many threads."""
 
     name: str
     detector: Detector
     score: float
+    used: Callable[[int], Detector]
 
 
 def main() -> int:
@@ -98,12 +101,14 @@ def _entries(args: argparse.Namespace) -> list[Entry]:
         detector = TFLiteDetector.open(path)
         score, detector.score = detector.score, LOWEST_SCORE
         size = "x".join(map(str, detector.input_size_px))
-        entries.append(Entry(f"ours {detector.manifest.quantisation} {size}", detector, score))
-    if args.yunet:
-        for side in (640, 320):
-            entries.append(Entry(f"YuNet_n {side}", YuNetDetector.open(args.yunet, longer_side_px=side), YUNET_SCORE))
+        used = partial(TFLiteDetector.open, path, None, None, 1)
+        entries.append(Entry(f"ours {detector.manifest.quantisation} {size}", detector, score, used))
+    for side in (640, 320) if args.yunet else ():
+        low, own = (YuNetDetector.open(args.yunet, s, longer_side_px=side) for s in (LOWEST_SCORE, YUNET_SCORE))
+        entries.append(Entry(f"YuNet_n {side}", low, YUNET_SCORE, lambda _, own=own: own))  # type: ignore[misc]
     if args.haar:
-        entries.append(Entry("Haar", HaarDetector.open(), 0.0))
+        haar = HaarDetector.open()
+        entries.append(Entry("Haar", haar, 0.0, lambda _: haar))
     return entries
 
 
@@ -117,7 +122,7 @@ def _times(entries: list[Entry], picture: U8, repeats: int, report: dict[str, ob
     samples: dict[tuple[str, int], list[float]] = {(e.name, n): [] for e in entries for n in THREADS}
     for threads in THREADS:
         cv2.setNumThreads(threads)
-        opened = [(entry.name, _with_threads(entry, threads)) for entry in entries]
+        opened = [(entry.name, entry.used(threads)) for entry in entries]
         for turn in range(repeats + 3):
             for name, detector in opened:
                 started = time.perf_counter()
@@ -134,12 +139,6 @@ def _times(entries: list[Entry], picture: U8, repeats: int, report: dict[str, ob
         cells = [f"{medians[entry.name, n]:.1f} ({least[entry.name, n]:.1f})" for n in THREADS]
         lines.append(f"| {entry.name} | {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def _with_threads(entry: Entry, threads: int) -> Detector:
-    if isinstance(entry.detector, TFLiteDetector):
-        return TFLiteDetector.open(entry.detector.model.path, entry.score, threads=threads)
-    return entry.detector
 
 
 def _steady(detector: Detector) -> Detector:

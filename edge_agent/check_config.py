@@ -84,6 +84,10 @@ def _look_into_secrets(config: Config) -> None:
 def _look_into_models(config: Config) -> None:
     from edge_agent.model_file import load as load_model
 
+    if config.detector.kind != "tflite":
+        from edge_agent.detect import open_detector
+
+        open_detector(config.detector)
     detector = config.detector.model if config.detector.kind == "tflite" else None
     for kind, path in (("classifier", config.classifier.model), ("detector", detector)):
         if path is not None:

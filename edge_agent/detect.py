@@ -15,7 +15,7 @@ from edge_agent.records import F32, U8, Box, Detector, Face
 
 SHIPPED = Path(__file__).parent / "models" / "detector.tflite"
 KINDS = ("tflite", "yunet", "haar")
-YUNET_SCORE, YUNET_LONGER_SIDE_PX = 0.6, 640
+YUNET_SCORE, YUNET_NMS_IOU, YUNET_LONGER_SIDE_PX = 0.6, 0.3, 640
 _HAAR_FILE = "haarcascade_frontalface_default.xml"
 _HAAR_SCALE_STEP = 1.1
 _HAAR_NEIGHBOURS = 5
@@ -35,8 +35,12 @@ def open_detector(config: DetectorConfig) -> Detector:
         return TFLiteDetector.open(path, config.score, config.nms_iou, config.min_face_px, config.threads)
     if config.kind == "yunet":
         score = YUNET_SCORE if config.score is None else config.score
-        return YuNetDetector.open(config.model, score, config.nms_iou, config.min_face_px, config.longer_side_px)
+        iou = YUNET_NMS_IOU if config.nms_iou is None else config.nms_iou
+        return YuNetDetector.open(config.model, score, iou, config.min_face_px, config.longer_side_px)
     if config.kind == "haar":
+        for key in ("model", "score", "nms_iou"):
+            if getattr(config, key) is not None:
+                raise ConfigError(f"detector.{key} is set, but detector.kind 'haar' has none; leave it out")
         return HaarDetector.open(config.min_face_px)
     raise ConfigError(f"detector.kind is {config.kind!r}; give one of {', '.join(KINDS)}")
 
@@ -90,7 +94,7 @@ class YuNetDetector:
         cls,
         model: Path | str | None,
         score: float = YUNET_SCORE,
-        nms_iou: float = 0.3,
+        nms_iou: float = YUNET_NMS_IOU,
         min_face_px: int = 1,
         longer_side_px: int = YUNET_LONGER_SIDE_PX,
     ) -> YuNetDetector:
@@ -109,7 +113,7 @@ class YuNetDetector:
         return cls(net, longer_side_px, min_face_px)
 
     def detect(self, bgr: U8) -> list[Face]:
-        """Faces in a uint8 BGR picture, best first, with five landmarks each."""
+        """Faces in a uint8 BGR picture, best first, with five landmarks each; boxes cut at its edges."""
         rows, columns = bgr.shape[:2]
         scale = self.longer_side_px / max(rows, columns)
         size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
@@ -121,10 +125,10 @@ class YuNetDetector:
         if found is None:
             return []
         found = found[np.argsort(-found[:, 14], kind="stable")] / np.r_[np.full(14, scale), 1].astype(np.float32)
-        faces = [self._face(row) for row in found.astype(np.float32)]
+        faces = [self._face(row, columns, rows) for row in found.astype(np.float32)]
         return [face for face in faces if face.box.shorter_side >= self.min_face_px]
 
     @staticmethod
-    def _face(row: F32) -> Face:
-        x, y, w, h = (float(v) for v in row[:4])
-        return Face(Box(x, y, w, h), float(row[14]), row[4:14].reshape(5, 2).copy())
+    def _face(row: F32, columns: int, rows: int) -> Face:
+        box = Box(*(float(v) for v in row[:4])).clipped(columns, rows)
+        return Face(box, float(row[14]), row[4:14].reshape(5, 2).copy())

@@ -117,6 +117,8 @@ def _check(args: argparse.Namespace, variants: Sequence[str]) -> None:
         value = getattr(args, name)
         if value is not None and not low <= value <= high:
             raise UsageError(f"--{name.replace('_', '-')} is {value:g}; give {low:g} to {high:g}")
+    if args.score in (0, 1):
+        raise UsageError(f"--score is {args.score:g}; give a number between 0 and 1")
     for name, pattern, example in (("name", Word, "door-classifier"), ("version", Version, "1.2.0")):
         try:
             TypeAdapter(pattern).validate_python(getattr(args, name) or example)

@@ -131,6 +131,7 @@ def check_record(source: Source, name: str, version: str) -> None:
         _manifest(source, nothing, (64, 64), name, version, detail, WIDEST.count)
         trained = dict(source.record.get("metrics") or {})
         int(trained.get("val_faces", 0))
+        [int(count) for count in dict(source.record.get("metrics_n") or {}).values()]
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         entry = ".".join(str(part) for part in first["loc"]) or "record"

@@ -24,6 +24,7 @@ from train.data import Dataset
 CALIBRATION_PHOTOS, GATE_PHOTOS = 96, 130
 SAME_IOU, FOUND_IOU = 0.6, 0.4
 SMALLEST_FACE_PX = 12
+LEAST_FOUND = 0.3  # a network, or a score, that finds next to nothing agrees with its copy about nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,7 @@ class Judge:
         more = (false[1] - false[0]) / max(1, sum(map(len, keras)))
         overlap = _overlap(keras, ours)
         gates = (
+            Gate("faces found by Keras", found[0], f">= {LEAST_FOUND}", found[0] >= LEAST_FOUND),
             Gate("boxes that Keras finds too, and back", same, ">= 0.97", same >= 0.97),
             Gate("faces found lost", found[0] - found[1], "<= 0.01", found[0] - found[1] <= 0.01),
             Gate("boxes on no face gained", more, "<= 0.01", more <= 0.01),

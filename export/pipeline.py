@@ -194,13 +194,14 @@ def metrics(source: Source, outcome: Outcome, count: int) -> list[Metric]:
     """The figures for the manifest: of training's record, as far as they are numbers, and of the gates."""
     found: list[Metric] = []
     trained = dict(source.record.get("metrics") or {})
-    of = int(trained.pop("val_faces", 0))
+    of, counts = int(trained.pop("val_faces", 0)), dict(source.record.get("metrics_n") or {})
+    measured_on = str(source.record.get("metrics_data") or "training's own report")
     for name, value in sorted(trained.items()):
         table = value if isinstance(value, dict) else {"": value}
         for key, number in sorted(table.items()):
             if isinstance(number, int | float) and np.isfinite(number):
                 full = "".join(c if c.isalnum() or c in "._-" else "_" for c in f"{name}.{key}".strip("."))[:80]
-                found.append(Metric(name=full, value=float(number), data="training's own report", n=of))
+                found.append(Metric(name=full, value=float(number), data=measured_on, n=int(counts.get(name, of))))
     data = "validation and test faces of the gates"
     found = found[:150]
     for key in ("accuracy", "macro_f1", "ece"):

@@ -18,10 +18,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from edge_agent.errors import ModelError, NotFoundError, UsageError
 from edge_agent.model_file.manifest import Version
+from export.source import DETECTOR_RECORD, DETECTOR_WEIGHTS, MODEL_NAME, RECORD_NAME, WEIGHTS_END, read_record
 from train.files import DiskError, write_atomically, write_json
 
 KINDS = ("classifier", "detector")
-SETTINGS = "detector.json"  # how a detector was trained
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,31 +34,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write KIND.weights.h5 and model.json, and a detector's settings where the run has them."""
     from export.convert import load_keras
-    from export.source import MODEL_NAME, RECORD_NAME, WEIGHTS_END, read_record
 
     record = read_record(args.run / RECORD_NAME)
     _check(args, record)
     weights = args.folder / f"{record.get('kind', KINDS[0])}{WEIGHTS_END}"
     if others := [path.name for path in args.folder.glob(f"[!.]*{WEIGHTS_END}") if path != weights]:
         raise UsageError(f"{args.folder} holds {others[0]}; give the run a folder of its own")
+    settings = read_settings(args.run / DETECTOR_RECORD)
     content = halved(load_keras(args.run / MODEL_NAME))
     with write_atomically(weights) as out:
         out.write(content)
     # last: a kill in between leaves a record that does not know these weights, and export says so
     own = {"version": args.version, "weights_sha256": hashlib.sha256(content).hexdigest(), "mlflow_run_id": ""}
-    settings = args.run / SETTINGS
-    if settings.is_file():
-        write_json(args.folder / SETTINGS, json.loads(settings.read_text()))
+    if settings:
+        write_json(args.folder / DETECTOR_RECORD, settings)
     else:
-        (args.folder / SETTINGS).unlink(missing_ok=True)
+        (args.folder / DETECTOR_RECORD).unlink(missing_ok=True)
     write_json(args.folder / RECORD_NAME, record | own)
     print(f"{weights}: {len(content) / 1e6:.2f} MB")
     return 0
 
 
-def _check(args: argparse.Namespace, record: dict[str, Any]) -> None:
-    from export.source import DETECTOR_WEIGHTS, MODEL_NAME, RECORD_NAME
+def read_settings(path: Path) -> dict[str, Any]:
+    """How a detector was trained; empty where the file is not there. Raises ModelError where it is damaged."""
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text()))
+    except (UnicodeDecodeError, TypeError, ValueError) as error:
+        raise ModelError(f"{path} is damaged ({error}); the run's training writes it again with --stop-here") from None
 
+
+def _check(args: argparse.Namespace, record: dict[str, Any]) -> None:
     for name in (MODEL_NAME, RECORD_NAME):
         if not (args.run / name).is_file():
             released = (args.run / DETECTOR_WEIGHTS).is_file()

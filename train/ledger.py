@@ -15,6 +15,15 @@ from train.tracking import code_version
 NAME = "evaluations.jsonl"
 
 
+def check(path: Path) -> None:
+    """Before test is looked at: can the line be written afterwards? Raises DiskError where not."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("a").close()
+    except OSError as error:
+        raise DiskError(f"evaluations cannot be noted in {path}: {error.strerror}; give another file") from error
+
+
 def enter(path: Path, model: Path, split: str, figures: dict[str, Any]) -> None:
     """Append a line: time, model with its SHA-256, split, commit (`-dirty` where files differ from it), figures."""
     line = {

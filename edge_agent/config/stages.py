@@ -53,8 +53,11 @@ class DetectorConfig(Section):
     score: float | None = Field(
         default=None, gt=0, lt=1, description="faces below it are dropped; unset: the model's own"
     )
-    nms_iou: float = Field(
-        default=0.45, gt=0, lt=1, description="of two boxes that overlap more, the weaker is dropped"
+    nms_iou: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="of two boxes that overlap more, the weaker is dropped; unset: the model's own, 0.3 for yunet",
     )
     min_face_px: int = Field(default=16, ge=1, le=4096, description="smaller faces (shorter side) are dropped")
     longer_side_px: int = Field(

@@ -64,8 +64,8 @@ class DetectorPart(Part):
     decode: Word = Field(description="the name of the decoding in the agent")
     strides: tuple[int, ...] = Field(min_length=1, max_length=8)
     maps: tuple[Word, ...] = Field(min_length=1, max_length=32)
-    score_threshold: Share
-    nms_iou: Share
+    score_threshold: float = Field(gt=0, lt=1)
+    nms_iou: float = Field(gt=0, lt=1)
     parameters: dict[Word, float | str | tuple[float, ...]] = Field(default_factory=dict, max_length=64)
 
 

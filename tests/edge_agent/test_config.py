@@ -222,6 +222,20 @@ def test_check_config_ends_with_65_for_a_model_that_the_agent_would_refuse(tmp_p
     assert words in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("lines", "status", "words"),
+    [
+        ('kind = "yunet"', 78, "detector.model is not set"),
+        ('kind = "yunet"\nmodel = "m.tflite"', 65, "is no YuNet model"),
+        ('kind = "haar"\nscore = 0.7', 78, "detector.kind 'haar' has none"),
+    ],
+)
+def test_check_config_looks_into_other_detectors(tmp_path, capsys, lines, status, words):
+    (tmp_path / "m.tflite").write_bytes(SHIPPED.read_bytes())
+    assert main(["check-config", str(write(tmp_path, f"[detector]\n{lines}\n"))]) == status
+    assert words in capsys.readouterr().err
+
+
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
 names = st.sampled_from(
     ["mqtt", "camera", "http", "host", "port", "tls", "zones", "name", "source", "enabled", "polygon", "stats", "0"]

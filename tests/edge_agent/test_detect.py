@@ -10,6 +10,7 @@ import pytest
 
 from edge_agent.config import DetectorConfig
 from edge_agent.detect import SHIPPED, HaarDetector, YuNetDetector, open_detector
+from edge_agent.detect_tflite import TFLiteDetector
 from edge_agent.errors import ConfigError, ModelError, NotFoundError
 
 
@@ -35,6 +36,12 @@ def test_haar_says_what_to_install_where_opencv_has_no_cascades(
     monkeypatch.setattr(cv2.data, "haarcascades", str(tmp_path))
     with pytest.raises(ConfigError, match="opencv-python-headless"):
         open_detector(DetectorConfig(kind="haar"))
+
+
+@pytest.mark.parametrize(("key", "value"), [("model", "a.xml"), ("score", 0.5), ("nms_iou", 0.3)])
+def test_haar_refuses_what_it_would_ignore(key: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=f"detector.{key} is set, but detector.kind 'haar' has none; leave it out"):
+        open_detector(DetectorConfig(kind="haar", **{key: value}))
 
 
 def test_haar_finds_nothing_on_a_wall() -> None:
@@ -68,6 +75,15 @@ def test_yunet_gives_boxes_in_pixels_of_the_picture_whatever_its_size(shared: Pa
     assert large.landmarks_px.shape == (5, 2)
 
 
+@pytest.mark.shared_data
+def test_yunets_boxes_end_at_the_edges_of_the_picture(shared: Path) -> None:
+    detector = YuNetDetector.open(shared / "models" / "yunet_n.onnx", score=0.05)
+    picture = np.random.default_rng(0).integers(0, 256, (3, 2000, 3)).astype(np.uint8)
+    boxes = [face.box for face in detector.detect(picture)]
+    assert boxes
+    assert all(box.y >= 0 and box.y + box.h <= 3 and box.x >= 0 and box.x + box.w <= 2000 for box in boxes)
+
+
 class TestShipped:
     """The file in the wheel."""
 
@@ -77,6 +93,13 @@ class TestShipped:
     def test_its_own_threshold_stays_whatever_the_configuration_asks_for(self) -> None:
         own, asked = open_detector(DetectorConfig()), open_detector(DetectorConfig(score=0.1))
         assert asked.score_threshold == own.score_threshold > 0.1
+
+    def test_boxes_are_suppressed_as_its_manifest_says_unless_the_configuration_does(self) -> None:
+        own, asked = open_detector(DetectorConfig()), open_detector(DetectorConfig(nms_iou=0.2))
+        assert isinstance(own, TFLiteDetector)
+        assert isinstance(asked, TFLiteDetector)
+        assert own.manifest.detector is not None
+        assert (own.nms_iou, asked.nms_iou) == (own.manifest.detector.nms_iou, 0.2)
 
     def test_it_is_small(self) -> None:
         assert SHIPPED.stat().st_size < 2_000_000

@@ -342,6 +342,22 @@ def test_what_cannot_be_kept_is_said_in_one_line(
     assert says(run, kept) == (2, f"train: {kept} holds detector.weights.h5; give the run a folder of its own")
 
 
+def test_a_damaged_record_of_a_detectors_training_leaves_the_weights_kept_before(
+    whole: RunResult, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, kept = tmp_path / "run", tmp_path / "kept"
+    run.mkdir()
+    for name in ("model.keras", "model.json"):
+        (run / name).write_bytes((whole.folder / name).read_bytes())
+    (run / "detector.json").write_text('{"channels": 64}')
+    assert main(["keep", str(run), str(kept)]) == 0
+    before = {path.name: path.read_bytes() for path in kept.iterdir()}
+    (run / "detector.json").write_text('{"channels": 6')
+    assert main(["keep", str(run), str(kept), "--version", "2.0.0"]) == 65
+    assert "detector.json is damaged" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in kept.iterdir()} == before
+
+
 def test_a_full_disk_leaves_the_weights_kept_before(
     whole: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,11 +18,12 @@ SILENT_FACTOR = 1.35  # beyond its range by up to this factor, a stride is taugh
 
 
 class Targets(NamedTuple):
-    """For each cell: wanted score (n, cells), wanted box (n, cells, 4), whether it answers for a face, whether it is
-    taught nothing (n, cells)."""
+    """For each cell: wanted score (n, cells), wanted box (n, cells, 4), how much its face counts (n, cells), whether it
+    answers for a face, whether it is taught nothing (n, cells)."""
 
     score: Any
     box: Any
+    counts: Any
     positive: Any
     silent: Any
 
@@ -38,17 +39,17 @@ def pairwise_iou(faces: Any, boxes: Any) -> Any:
     return shared / ((right - left) * (bottom - top) + (x1 - x0) * (y1 - y0) - shared + 1e-6)
 
 
-def assign(boxes: Any, faces: Any, real: Any, centres: Any, strides: Any) -> Targets:
+def assign(boxes: Any, faces: Any, counts: Any, centres: Any, strides: Any) -> Targets:
     """Targets for boxes (n, cells, 4, corners in px); the wanted score is the overlap of the cell's box and its face.
 
-    faces: (n, m, 4) corners in px, padded; real: (n, m), 1 for a face, 0 for padding; centres: (cells, 2) px;
-    strides: (cells,) px. Call it with gradients stopped.
+    faces: (n, m, 4) corners in px, padded; counts: (n, m), how much a face counts, 0 for padding;
+    centres: (cells, 2) px; strides: (cells,) px. Call it with gradients stopped.
     """
     low, high = _ranges(strides)
     sides = ops.maximum(faces[..., 2:] - faces[..., :2], 0.0)
     area = ops.expand_dims(sides[..., 0] * sides[..., 1], 2)
     size = ops.sqrt(area)
-    near = _near_centre(faces, centres, strides) * ops.expand_dims(real, 2)
+    near = _near_centre(faces, centres, strides) * ops.expand_dims(ops.cast(counts > 0, "float32"), 2)
     chosen = near * ops.cast((size >= low) & (size < high), "float32")
     tolerated = near * ops.cast((size >= low / SILENT_FACTOR) & (size < high * SILENT_FACTOR), "float32")
     # a cell that several faces claim goes to the smallest, as in FCOS
@@ -58,7 +59,8 @@ def assign(boxes: Any, faces: Any, real: Any, centres: Any, strides: Any) -> Tar
     positive = ops.minimum(owners, 1.0)
     score = ops.max(chosen * pairwise_iou(faces, boxes), axis=1)
     shares = ops.transpose(chosen, (0, 2, 1)) / ops.maximum(ops.expand_dims(owners, 2), 1.0)
-    return Targets(score, ops.matmul(shares, faces), positive, ops.max(tolerated, axis=1) * (1 - positive))
+    own = ops.matmul(shares, ops.concatenate([faces, ops.expand_dims(counts, 2)], axis=2))
+    return Targets(score, own[..., :4], own[..., 4], positive, ops.max(tolerated, axis=1) * (1 - positive))
 
 
 def _ranges(strides: Any) -> tuple[Any, Any]:

@@ -6,10 +6,12 @@ Boxes follow the geometry. A face cut to about half, or made tiny, is unsure: ne
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import cv2
 import numpy as np
 from numpy.random import Generator
+from pydantic import ConfigDict, Field
 
 from edge_agent.preprocess import PAD_VALUE
 from edge_agent.records import F32, U8
@@ -20,28 +22,35 @@ from train.detector.spoil import spoil
 
 FACE, UNSURE = 1.0, -1.0
 
+Chance = Annotated[float, Field(ge=0, le=1)]
+Pixels = Annotated[float, Field(ge=1, le=10_000)]
+Times = Annotated[float, Field(ge=1, le=1000)]
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """What is done to a picture, with which probability or range."""
 
-    min_longer_px: float = 340  # a photograph's longer side is scaled into this range, log-uniform,
-    max_longer_px: float = 1100  # before a window is cut out of it
-    max_face_px: float = 300  # but no face beyond this
-    min_face_px: float = 9  # smaller faces become unsure
-    min_visible: float = 0.55
-    mosaic: float = 0.4
-    rotate: float = 0.35
-    max_angle: float = 30.0
-    hard: float = 1.0  # how often the hardest face is aimed at, beside an easy one
-    cover: float = 0.25
-    turn_away: float = 0.0  # hair over bare faces
-    spoil: float = 0.7
+    __pydantic_config__ = ConfigDict(allow_inf_nan=False)  # where it is read from a file
+
+    min_longer_px: Pixels = 340  # a photograph's longer side is scaled into this range, log-uniform,
+    max_longer_px: Pixels = 1100  # before a window is cut out of it
+    max_face_px: Pixels = 300  # but no face beyond this
+    min_face_px: Pixels = 9  # smaller faces become unsure
+    min_visible: Chance = 0.55
+    mosaic: Chance = 0.4
+    rotate: Chance = 0.35
+    max_angle: Annotated[float, Field(ge=0, le=180)] = 30.0
+    hard: Times = 1.0  # how often the hardest face is aimed at, beside an easy one
+    bare: Times = 1.0  # how much the score of a bare face counts, beside that of a masked one
+    cover: Chance = 0.25
+    turn_away: Chance = 0.0  # hair over bare faces
+    spoil: Chance = 0.7
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """pixels: uint8 BGR; labels: float32 (n, 5), corners in px and FACE or UNSURE; bare: bool (n,)."""
+    """pixels: uint8 BGR; labels: float32 (n, 5), corners in px, then how much a face counts, or UNSURE; bare: (n,)."""
 
     pixels: U8
     labels: F32
@@ -58,6 +67,7 @@ def training_picture(samples: list[Sample], size: int, recipe: Recipe, rng: Gene
     if rng.random() < recipe.turn_away:
         pixels, faces = turn_away(pixels, labels, bare, rng)
         labels, bare = labels[faces], bare[faces]
+    labels[bare & (labels[:, 4] > 0), 4] = recipe.bare
     if rng.random() < recipe.cover:
         pixels = cover_faces(pixels, labels, bare, rng)
     if rng.random() < recipe.spoil:

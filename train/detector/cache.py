@@ -5,7 +5,9 @@ Decoding a JPEG costs as much as the augmentation; a memory map of uint8 costs n
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,19 +18,20 @@ import cv2
 import numpy as np
 
 from edge_agent.detect_tflite import suppress
-from edge_agent.errors import ConfigError, NotFoundError
+from edge_agent.errors import ConfigError, ModelError, NotFoundError
 from edge_agent.preprocess import letterbox
 from edge_agent.records import F32, U8
 from train.detector.geometry import iou_matrix
 from train.detector.photos import BARE, Photo
-from train.files import write_atomically
+from train.files import DiskError, write_atomically
 
-Teacher = Callable[[U8], F32]
+Finder = Callable[[U8], F32]
 TEACHER_SIDES_PX = (640, 1024)
 PORTRAIT_SIDES_PX = (256,)
 _TEACHER_SCORE = 0.5
 _SAME_FACE_IOU = 0.25
 _SAME_FINDING_IOU = 0.3  # of one face at two sizes
+INDEX, PIXELS = "photographs.json", "pixels.bin"
 ANSWERS = "teacher-answers.json"  # rows of box and score
 WHOLLY_KNOWN = ("negatives", "crops")  # sets that show no face beside those named
 
@@ -73,14 +76,35 @@ class Sample:
     hard: Hard
 
 
-def yunet_teacher(model: Path, sides_px: tuple[int, ...] = TEACHER_SIDES_PX) -> Teacher:
-    """YuNet at each of the sizes: float32 (n, 5), box and score of what it takes for faces, each once."""
+@dataclass(frozen=True, slots=True)
+class Teacher:
+    """finds: float32 (n, 5), box and score of what it takes for faces; portrait: the same in a picture of one face.
+
+    sha256: what it finds is kept, for it alone.
+    """
+
+    finds: Finder
+    portrait: Finder
+    sha256: str
+
+
+def open_teacher(model: Path) -> Teacher:
+    """YuNet at several sizes, each face once. Raises NotFoundError or ModelError."""
     if not model.is_file():
-        raise NotFoundError(f'teacher {model} is not there; give a YuNet .onnx, or set teacher = "" to do without')
+        raise NotFoundError(f"--teacher {model} is not there; give a YuNet .onnx file")
+    sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
+    return Teacher(_yunet(model, TEACHER_SIDES_PX), _yunet(model, PORTRAIT_SIDES_PX), sha256)
+
+
+def _yunet(model: Path, sides_px: tuple[int, ...]) -> Finder:
     # one net a size: OpenCV plans the whole network again, for a quarter of a second, when the input size changes
-    nets = {
-        side: cv2.FaceDetectorYN.create(str(model), "", (side, side), _TEACHER_SCORE, 0.3, 5000) for side in sides_px
-    }
+    try:
+        nets = {
+            side: cv2.FaceDetectorYN.create(str(model), "", (side, side), _TEACHER_SCORE, 0.3, 5000)
+            for side in sides_px
+        }
+    except cv2.error as error:
+        raise ModelError(f"--teacher {model} is no YuNet model: {' '.join(str(error).split())[:160]}") from error
 
     def look(bgr: U8) -> F32:
         found = []
@@ -96,25 +120,32 @@ def yunet_teacher(model: Path, sides_px: tuple[int, ...] = TEACHER_SIDES_PX) -> 
     return look
 
 
-def build_cache(folder: Path, photos: list[Photo], portraits: Teacher | None = None) -> None:
-    """Write `pixels.bin` and `photographs.json`; a finished cache of the same photographs and labels is kept.
+def build_cache(folder: Path, photos: list[Photo], teacher: Teacher | None = None) -> None:
+    """Write `pixels.bin` and `photographs.json`; a finished cache of the same photographs, labels and teacher is kept.
 
-    portraits: finds the face of a portrait; without it, or where it finds none or several, a portrait is left out.
+    teacher: finds the face of a portrait; without it, or where it finds none or several, a portrait is left out.
+    Raises ConfigError where no photograph is left, DiskError where the folder cannot be written.
     """
-    index = folder / "photographs.json"
-    asked = [f"{photo.source}/{photo.name}" for photo in photos if portraits or not photo.portrait]
-    if index.is_file():
+    index = folder / INDEX
+    asked = [f"{photo.source}/{photo.name}" for photo in photos if teacher or not photo.portrait]
+    sha256 = teacher.sha256 if teacher and any(photo.portrait for photo in photos) else ""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # what is damaged is made anew
         book = json.loads(index.read_text())
-        if book["asked"] == asked and _same_labels(book["entries"], photos):
+        size = sum(int(np.prod(entry["shape"])) for entry in book["entries"])
+        whole = (folder / PIXELS).stat().st_size == size
+        if whole and (book["asked"], book["teacher"]) == (asked, sha256) and _same_labels(book["entries"], photos):
             return
-    index.unlink(missing_ok=True)  # before its pixels change: a kill in between leaves no index of others
-    (folder / ANSWERS).unlink(missing_ok=True)
+    try:
+        index.unlink(missing_ok=True)  # before its pixels change: a kill in between leaves no index of others
+        (folder / ANSWERS).unlink(missing_ok=True)
+    except OSError as error:
+        raise DiskError(f"cannot write in {folder}: {error.strerror}; give another folder as --cache") from error
     entries, offset = [], 0
-    with write_atomically(folder / "pixels.bin") as out:
+    with write_atomically(folder / PIXELS) as out:
         for photo in photos:
             image, boxes, classes = photo.pixels(), photo.boxes, photo.classes
             if photo.portrait:
-                boxes, classes = portraits(image)[:, :4] if portraits else photo.boxes, (photo.portrait,)
+                boxes, classes = teacher.portrait(image)[:, :4] if teacher else photo.boxes, (photo.portrait,)
                 if len(boxes) != 1:
                     continue
             bare = [label == BARE for label in classes]
@@ -124,8 +155,10 @@ def build_cache(folder: Path, photos: list[Photo], portraits: Teacher | None = N
             )
             out.write(image.tobytes())
             offset += image.size
+    if not entries:
+        raise ConfigError("no photograph is left to train on: the teacher finds no face in any; give other sources")
     with write_atomically(index) as out:
-        out.write(json.dumps({"asked": asked, "entries": entries}).encode())
+        out.write(json.dumps({"asked": asked, "teacher": sha256, "entries": entries}).encode())
 
 
 def _same_labels(entries: list[dict[str, Any]], photos: list[Photo]) -> bool:
@@ -139,17 +172,25 @@ def _same_labels(entries: list[dict[str, Any]], photos: list[Photo]) -> bool:
 
 
 def ask_teacher(folder: Path, teacher: Teacher) -> None:
-    """Write `teacher-answers.json`: what the teacher finds in each photograph of the cache; a finished one is kept."""
-    answers = folder / ANSWERS
-    if answers.is_file():
-        return
+    """Write `teacher-answers.json`: what the teacher finds in each photograph of the cache; its own are kept."""
     cache = Cache(folder)
+    if _answers(folder, teacher, len(cache)) is not None:
+        return
     found = [
-        [] if source in WHOLLY_KNOWN else teacher(cache[number].pixels).tolist()
+        [] if source in WHOLLY_KNOWN else teacher.finds(cache[number].pixels).tolist()
         for number, source in enumerate(cache.sources)
     ]
-    with write_atomically(answers) as out:
-        out.write(json.dumps(found).encode())
+    with write_atomically(folder / ANSWERS) as out:
+        out.write(json.dumps({"teacher": teacher.sha256, "found": found}).encode())
+
+
+def _answers(folder: Path, teacher: Teacher, photographs: int) -> list[list[list[float]]] | None:
+    """What this teacher found in each photograph; None where it was not asked, or the file is damaged."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        book = json.loads((folder / ANSWERS).read_text())
+        if book["teacher"] == teacher.sha256 and len(book["found"]) == photographs:
+            return list(book["found"])
+    return None
 
 
 def read_looked_at(path: Path) -> dict[str, LookedAt]:
@@ -183,17 +224,21 @@ class Cache:
     """Samples by number, read from the memory map."""
 
     def __init__(
-        self, folder: Path, looked_at: dict[str, LookedAt] | None = None, believe_teacher: float = 2.0
+        self,
+        folder: Path,
+        looked_at: dict[str, LookedAt] | None = None,
+        believe_teacher: float = 2.0,
+        teacher: Teacher | None = None,
     ) -> None:
         """looked_at: by photograph; nothing there is a decoy, what is unsure is not taught.
 
-        believe_teacher: what only the teacher finds is a face from this score on; below, it is unsure.
+        believe_teacher: what only the teacher finds is a face from this score on; below, it is unsure. teacher: whose
+        answers are used, as `ask_teacher` wrote them.
         """
         self._looked_at, self._believe = looked_at or {}, believe_teacher
-        self._entries = json.loads((folder / "photographs.json").read_text())["entries"]
-        self._pixels = np.memmap(folder / "pixels.bin", np.uint8, "r")
-        answers = folder / ANSWERS
-        self._taught = json.loads(answers.read_text()) if answers.is_file() else None
+        self._entries = json.loads((folder / INDEX).read_text())["entries"]
+        self._pixels = np.memmap(folder / PIXELS, np.uint8, "r")
+        self._taught = _answers(folder, teacher, len(self._entries)) if teacher else None
         self.sources = [entry["name"].split("/")[0] for entry in self._entries]
         self._faces = [self._known(number) for number in range(len(self._entries))]
         self.hard = [

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edge_agent.config import DetectorConfig
 from edge_agent.records import F32, Detector
 from train.detector.geometry import iou_matrix, shorter_sides
 from train.detector.photos import BADLY_MASKED, BARE, MASKED, Photo
 
 SAME_IOU = 0.4
 MIN_FACE_PX = 24
+AGENT_MIN_FACE_PX = DetectorConfig().min_face_px  # smaller boxes are dropped on the device
 CLASSES = (MASKED, BADLY_MASKED, BARE)
 SIZES_PX = ((16, 24), (24, 32), (32, 64), (64, 128), (128, 10_000))
 
@@ -51,12 +53,16 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Counts over many photographs. by_class: of MIN_FACE_PX and more. Sizes: shorter side in px."""
+    """Counts over many photographs. by_class: of MIN_FACE_PX and more. Sizes: shorter side in px.
+
+    false_boxes_kept: of the false boxes, those that the agent keeps, of AGENT_MIN_FACE_PX and more.
+    """
 
     by_class: dict[str, Share]
     by_size: dict[tuple[int, int], Share]
     by_class_and_size: dict[tuple[str, tuple[int, int]], Share]
     false_boxes: int
+    false_boxes_kept: int
     photos: int
     ap50: float
 
@@ -82,37 +88,39 @@ def found_faces(look: Look, iou: float = SAME_IOU) -> np.ndarray:
     return owner
 
 
-def false_boxes(look: Look, iou: float = SAME_IOU) -> int:
-    """Boxes on no labelled face of any size."""
+def false_rows(look: Look, iou: float = SAME_IOU) -> np.ndarray:
+    """For each box, whether it lies on no labelled face of any size."""
     if len(look.photo.boxes) == 0 or len(look.boxes) == 0:
-        return len(look.boxes)
-    return int((iou_matrix(look.boxes, look.photo.boxes).max(axis=1) < iou).sum())
+        return np.ones(len(look.boxes), bool)
+    return np.asarray(iou_matrix(look.boxes, look.photo.boxes).max(axis=1) < iou)
+
+
+def false_boxes(look: Look, least_px: float = 0.0) -> int:
+    """Boxes of that size and more on no labelled face of any size."""
+    return int((false_rows(look) & (shorter_sides(look.boxes) >= least_px)).sum())
 
 
 def measure(looks: list[Look], score: float = 0.0) -> Result:
     """Recall by class and size, false boxes and AP50, of boxes with at least that score (AP50: of all boxes)."""
-    classes, sides, hits, false = [], [], [], 0
+    classes, sides, hits, false, kept = [], [], [], 0, 0
     for look in (look.above(score) for look in looks):
         hits.append(found_faces(look) >= 0)
         sides.append(shorter_sides(look.photo.boxes))
         classes += look.photo.classes
         false += false_boxes(look)
+        kept += false_boxes(look, AGENT_MIN_FACE_PX)
     hit, side, name = np.concatenate(hits), np.concatenate(sides), np.array(classes, dtype=object)
     counted = side >= MIN_FACE_PX
     by_class = {c: _share(hit, counted & (name == c)) for c in CLASSES}
     within = {(low, high): (side >= low) & (side < high) for low, high in SIZES_PX}
     by_size = {size: _share(hit, of) for size, of in within.items()}
     both = {(c, size): _share(hit, of & (name == c)) for c in CLASSES for size, of in within.items()}
-    return Result(by_class, by_size, both, false, len(looks), average_precision(looks))
+    return Result(by_class, by_size, both, false, kept, len(looks), average_precision(looks))
 
 
 def score_for_false_boxes(looks: list[Look], allowed: int) -> float:
     """The lowest score at which no more than `allowed` boxes are false."""
-    wrong: list[float] = []
-    for look in looks:
-        overlap = iou_matrix(look.boxes, look.photo.boxes) if len(look.photo.boxes) else np.zeros((len(look.boxes), 1))
-        wrong += [float(s) for s in look.scores[overlap.max(axis=1, initial=0.0) < SAME_IOU]]
-    wrong.sort(reverse=True)
+    wrong = sorted((float(s) for look in looks for s in look.scores[false_rows(look)]), reverse=True)
     return 0.0 if len(wrong) <= allowed else float(np.nextafter(np.float32(wrong[allowed]), np.float32(1)))
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from edge_agent.detect import SHIPPED, YUNET_SCORE, HaarDetector, YuNetDetector
 from edge_agent.errors import NotFoundError, UsageError
 from edge_agent.preprocess import PAD_VALUE
 from edge_agent.records import U8, Detector, Face
 from train import ledger
 from train.detector.evaluate import (
+    AGENT_MIN_FACE_PX,
     CLASSES,
     MIN_FACE_PX,
     SIZES_PX,
@@ -34,7 +37,7 @@ LOWEST_SCORE = 0.05  # of the boxes that precision over recall is made of
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A detector and the score at which it is used. path: of our own, opened at LOWEST_SCORE; others have none."""
+    """A detector that gives boxes from LOWEST_SCORE on, and the score at which it is used. path: of our own alone."""
 
     name: str
     detector: Detector
@@ -63,16 +66,16 @@ class Squared:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument(
-        "--model", type=Path, nargs="*", default=None, help=".tflite or .weights.h5; unset: the shipped one"
+        "--model", type=Path, nargs="+", default=[SHIPPED], help=".tflite or .weights.h5; unset: the shipped one"
     )
     parser.add_argument("--yunet", type=Path, default=None, help="YuNet .onnx to compare with, at 640 and 320 px")
     parser.add_argument("--haar", action="store_true", help="compare with OpenCV's cascade")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with splits.csv")
     parser.add_argument("--split", choices=("val", "test"), default="test", help="which half to measure on")
     parser.add_argument("--sources", nargs="*", default=list(MAIN_SOURCES), help="sets of photographs")
-    parser.add_argument("--input", default="640x480", help="for .weights.h5: width x height of the network's input")
-    parser.add_argument("--score", type=float, default=None, help="instead of the model's own")
-    parser.add_argument("--nms-iou", type=float, default=None, help="instead of the model's own")
+    parser.add_argument("--input", default="512x384", help="for .weights.h5: width x height of the network's input")
+    parser.add_argument("--score", type=float, default=None, help="instead of the model's own; 0.5 for .weights.h5")
+    parser.add_argument("--nms-iou", type=float, default=None, help="instead of the model's own; 0.45 for .weights.h5")
     parser.add_argument(
         "--false-boxes",
         type=int,
@@ -86,8 +89,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the tables: one row a detector, each at its own score, and all at equal false boxes."""
-    if args.score is not None and not 0 < args.score < 1:
-        raise UsageError(f"--score is {args.score}; give a number between 0 and 1")
+    for name in ("score", "nms_iou"):
+        value = getattr(args, name)
+        if value is not None and not 0 < value < 1:
+            raise UsageError(f"--{name.replace('_', '-')} is {value}; give a number between 0 and 1")
+    if args.false_boxes is not None and args.false_boxes < 0:
+        raise UsageError(f"--false-boxes is {args.false_boxes}; give a count of 0 or more")
+    ledger.check(args.log)
     photos = read_photos(args.data, args.split, tuple(args.sources))
     negatives = read_photos(args.data, args.split, ("negatives",)) if args.negatives else []
     found = contenders(args)
@@ -134,13 +142,12 @@ def _at_equal_false_boxes(
 
 def contenders(args: argparse.Namespace) -> list[Contender]:
     """The detectors that the options name."""
-    from edge_agent.detect import SHIPPED, YUNET_SCORE, HaarDetector, YuNetDetector
-
-    found = [_ours(path, args) for path in (args.model if args.model is not None else [SHIPPED])]
+    found = [_ours(path, args) for path in args.model]
+    if len({contender.name for contender in found}) < len(found):
+        found = [dataclasses.replace(c, name=str(path)) for c, path in zip(found, args.model, strict=True)]
     if args.yunet is not None:
         for side in (640, 320):
-            # YuNet's own score, so that its NMS meets the boxes it would meet in use
-            net = YuNetDetector.open(args.yunet, YUNET_SCORE, 0.3, longer_side_px=side)
+            net = YuNetDetector.open(args.yunet, LOWEST_SCORE, longer_side_px=side)
             found.append(Contender(f"YuNet_n {side}", Squared(net), YUNET_SCORE))
     if args.haar:
         found.append(Contender("Haar", HaarDetector.open(), 0.0))
@@ -169,11 +176,12 @@ def _ours(path: Path, args: argparse.Namespace) -> Contender:
 def table(rows: list[tuple[str, Result]]) -> str:
     """Markdown."""
     classes = [f"{name} >= {MIN_FACE_PX} px" for name in CLASSES]
-    head = ["detector at score", *classes, *(_size(s) for s in SIZES_PX), "false boxes", "AP50"]
+    head = ["detector at score", *classes, *(_size(s) for s in SIZES_PX)]
+    head += ["false boxes", f"of {AGENT_MIN_FACE_PX} px and more", "AP50"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for name, result in rows:
         shares: list[Share] = [result.by_class[c] for c in CLASSES] + [result.by_size[s] for s in SIZES_PX]
-        cells = [name, *map(str, shares), str(result.false_boxes), f"{result.ap50:.3f}"]
+        cells = [name, *map(str, shares), str(result.false_boxes), str(result.false_boxes_kept), f"{result.ap50:.3f}"]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -206,6 +214,7 @@ def as_json(result: Result) -> dict[str, Any]:
         "by_size_px": by_size,
         "by_class_and_size_px": both,
         "false_boxes": result.false_boxes,
+        "false_boxes_kept": result.false_boxes_kept,
         "photos": result.photos,
         "ap50": round(result.ap50, 4),
     }

@@ -46,7 +46,8 @@ def decode(raw: Any, centres: Any, strides: Any) -> Any:
 
 
 def detection_loss(outputs: list[Any], labels: Any, sure_iou: float = 1.0) -> tuple[Any, Any]:
-    """Score and box loss, scalars. labels: (n, m, 5), corners in px and 1 for a face, -1 for unsure, 0 for padding.
+    """Score and box loss, scalars. labels: (n, m, 5), corners in px and how much a face counts, -1 for unsure, 0 for
+    padding.
 
     sure_iou: the overlap of a box and its face from which its wanted score is 1; below, it is a share of it.
     """
@@ -54,7 +55,7 @@ def detection_loss(outputs: list[Any], labels: Any, sure_iou: float = 1.0) -> tu
     logits, raw = flatten(outputs)
     boxes = decode(raw, centres, strides)
     faces, kind = labels[..., :4], labels[..., 4]
-    targets = assign(ops.stop_gradient(boxes), faces, ops.cast(kind > 0.5, "float32"), centres, strides)
+    targets = assign(ops.stop_gradient(boxes), faces, ops.maximum(kind, 0.0), centres, strides)
     targets = Targets(*(ops.stop_gradient(target) for target in targets))
     targets = targets._replace(score=ops.minimum(targets.score / sure_iou, 1.0))
     unsure = _inside_unsure(faces, kind, centres) * (1 - targets.positive)
@@ -67,7 +68,8 @@ def detection_loss(outputs: list[Any], labels: Any, sure_iou: float = 1.0) -> tu
 
 def _varifocal(logits: Any, targets: Targets) -> Any:
     probability = ops.stop_gradient(ops.sigmoid(logits))
-    weight = _FOCAL_ALPHA * ops.power(probability, _FOCAL_GAMMA) * (1 - targets.positive) + targets.score
+    background = _FOCAL_ALPHA * ops.power(probability, _FOCAL_GAMMA) * (1 - targets.positive)
+    weight = background + targets.score * targets.counts
     return weight * keras.losses.binary_crossentropy(
         ops.expand_dims(targets.score, -1), ops.expand_dims(logits, -1), from_logits=True
     )

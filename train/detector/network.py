@@ -16,6 +16,9 @@ import keras
 import numpy as np
 from keras import layers
 
+from edge_agent.errors import ConfigError, NotFoundError
+from train.models import load_weights
+
 STRIDES = (8, 16, 32)
 HEAD_BLOCKS = 2
 _DEPTHWISE_WITHOUT_BLOCKS = 22  # 16 of the backbone, 3 of the pyramid, 3 of the heads
@@ -70,6 +73,8 @@ def deepen(shallow: keras.Model, deep: keras.Model) -> None:
 
 def split(model: keras.Model, last: str) -> tuple[keras.Model, keras.Model]:
     """Two networks that share the model's weights: picture to what layer `last` gives, and from there to the maps."""
+    if last not in {layer.name for layer in model.layers}:
+        raise ConfigError(f"stem_up_to is {last!r}, which is no layer of the network; one is block_2_add")
     middle = model.get_layer(last).output
     return keras.Model(model.input, middle, name="stem"), keras.Model(middle, model.outputs, name="trained")
 
@@ -84,11 +89,15 @@ def scale_boxes(model: keras.Model, factor: float) -> None:
 
 def load_imagenet(model: keras.Model, weights: Path | None, alpha: float = 0.35) -> None:
     """Copy ImageNet weights into the backbone, batch norm folded. None fetches Keras's own (needs a network)."""
-    base = keras.applications.MobileNetV2(
-        input_shape=(224, 224, 3), alpha=alpha, include_top=False, weights="imagenet" if weights is None else None
-    )
+    try:
+        base = keras.applications.MobileNetV2(
+            input_shape=(224, 224, 3), alpha=alpha, include_top=False, weights="imagenet" if weights is None else None
+        )
+    except Exception as error:  # a failed download is a bare Exception of Keras
+        detail = str(error).splitlines()[0][:200]
+        raise NotFoundError(f"cannot get ImageNet weights: {detail}; give a file as --imagenet") from error
     if weights is not None:
-        base.load_weights(weights)
+        load_weights(base, weights, "--imagenet")
     ours = {layer.name for layer in model.layers}
     for layer in base.layers:
         if layer.name in ours and isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D):

@@ -41,10 +41,7 @@ class Photo:
 
     def pixels(self) -> U8:
         """uint8 BGR (height, width, 3)."""
-        image = cv2.imread(str(self.path))
-        if image is None:
-            raise ImageError(f"{self.path} cannot be decoded; replace or remove it")
-        return np.asarray(image, dtype=np.uint8)
+        return _read(self.path)
 
 
 def read_photos(data: Path, split: str, sources: tuple[str, ...]) -> list[Photo]:
@@ -52,7 +49,7 @@ def read_photos(data: Path, split: str, sources: tuple[str, ...]) -> list[Photo]
     table = data / "splits.csv"
     if not table.is_file():
         raise NotFoundError(f"{table} is not there; give the folder with the photographs as --data")
-    with table.open(newline="") as file:
+    with table.open(newline="", encoding="utf-8-sig", errors="replace") as file:
         rows = list(csv.DictReader(file))
     if not rows or not {"set", "image", "split"} <= set(rows[0]):
         raise ConfigError(f"{table} has no rows with set, image and split")
@@ -64,6 +61,16 @@ def read_photos(data: Path, split: str, sources: tuple[str, ...]) -> list[Photo]
     if not wanted:
         raise ConfigError(f"{table} has no photograph of {', '.join(sources)} in {split}; choose another split or set")
     return [_read_photo(data, source, name) for source, name in wanted]
+
+
+def _read(path: Path) -> U8:
+    """uint8 BGR. Raises NotFoundError, or ImageError where it cannot be decoded."""
+    if not path.is_file():
+        raise NotFoundError(f"{path} is not there; the table of the split names it")
+    image = cv2.imread(str(path))
+    if image is None:
+        raise ImageError(f"{path} cannot be decoded; replace or remove it")
+    return np.asarray(image, dtype=np.uint8)
 
 
 def _read_photo(data: Path, source: str, name: str) -> Photo:
@@ -107,10 +114,7 @@ def _read_yolo(path: Path, image: Path) -> tuple[F32, tuple[str, ...]]:
         raise ConfigError(f"{path} is no YOLO file: {error}") from error
     if len(rows) and not set(rows[:, 0]) <= set(range(len(_YOLO_CLASSES))):
         raise ConfigError(f"{path} has a class other than 0 ({MASKED}) and 1 ({BARE})")
-    picture = cv2.imread(str(image))
-    if picture is None:
-        raise ImageError(f"{image} cannot be decoded; replace or remove it")
-    height, width = picture.shape[:2]
+    height, width = _read(image).shape[:2]
     centre, size = rows[:, 1:3] * (width, height), rows[:, 3:5] * (width, height)
     boxes = np.concatenate([centre - size / 2, centre + size / 2], axis=1).astype(np.float32)
     return boxes, tuple(_YOLO_CLASSES[int(row[0])] for row in rows)

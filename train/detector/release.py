@@ -1,36 +1,34 @@
 """`python -m train.detector.release`: averaged weights become model.keras and model.json, for `python -m export`.
 
-The network is fully convolutional: the input size is chosen here, by table (docs/detector.md), not by training.
+The network is fully convolutional: the input size is chosen here, not by training. The defaults are what ships.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from edge_agent.detect_tflite import DECODE
-from edge_agent.errors import MaskwatchError, NotFoundError, UsageError
+from edge_agent.errors import MaskwatchError, ModelError, NotFoundError, UsageError
+from export.source import DETECTOR_RECORD, DETECTOR_WEIGHTS
 from train.files import atomic_path, write_json
+from train.keep_command import read_settings
 
-WEIGHTS = Path(__file__).parent / "weights" / "detector.weights.h5"
-NAME = "detector"
+SHIPPED_INPUT = "512x384"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
-    parser.add_argument("--run", type=Path, default=Path("runs/detector"), help="folder of the run; made where missing")
     parser.add_argument(
-        "--weights", type=Path, default=None, help="unset: the run's average, else the committed weights"
+        "--run", type=Path, default=Path("runs/detector"), help="folder of the run; with --weights made where missing"
     )
-    parser.add_argument("--input", default="640x480", help="width x height of the network's input, multiples of 32")
+    parser.add_argument("--weights", type=Path, default=None, help="unset: the run's average")
+    parser.add_argument("--input", default=SHIPPED_INPUT, help="width x height of the network's input, multiples of 32")
     parser.add_argument("--score", type=float, default=None, help="boxes below it are dropped; unset: chosen on val")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with splits.csv, for val")
-    parser.add_argument(
-        "--false-boxes", type=float, default=0.19, help="a photograph of val, where the score is chosen"
-    )
+    parser.add_argument("--false-boxes", type=float, default=0.6, help="a photograph of val, where the score is chosen")
     parser.add_argument(
         "--box-scale", type=float, default=1.0, help="boxes so much larger than trained, about their centres (docs)"
     )
@@ -42,22 +40,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write model.keras and model.json into the run's folder."""
     width, height = read_size(args.input)
-    if not 0.5 <= args.box_scale <= 2:
-        raise UsageError(f"--box-scale is {args.box_scale}; give a factor from 0.5 to 2")
-    average = args.run / "average.weights.h5"
-    weights = args.weights or (average if average.is_file() else WEIGHTS)
+    for name, low, high in (("box_scale", 0.5, 2), ("score", 0, 1), ("nms_iou", 0, 1), ("false_boxes", 0, 1000)):
+        value = getattr(args, name)
+        if value is not None and not low < value < high:
+            raise UsageError(f"--{name.replace('_', '-')} is {value}; give a number between {low} and {high}")
+    weights = args.weights or args.run / DETECTOR_WEIGHTS
     if not weights.is_file():
         raise NotFoundError(f"{weights} is not there; train first, or give --weights")
-    trained = _json(args.run / "detector.json") or _json(weights.with_name("detector.json"))
+    trained = read_settings(args.run / DETECTOR_RECORD) or read_settings(weights.with_name(DETECTOR_RECORD))
+    try:
+        channels, alpha = int(trained.get("channels", 64)), float(trained.get("alpha", 0.35))
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{DETECTOR_RECORD} of {weights} describes no network: {error}") from None
 
     from train.detector.network import STRIDES, build_detector, head_blocks_in, scale_boxes
     from train.models import load_weights
 
-    channels, alpha = int(trained.get("channels", 64)), float(trained.get("alpha", 0.35))
     network = build_detector(channels, alpha, height, width, head_blocks_in(weights))
     load_weights(network, weights, "--weights")
     scale_boxes(network, args.box_scale)
-    score, metrics = (args.score, {}) if args.score else choose_score(network, width, height, args)
+    score, figures = (args.score, {}) if args.score else choose_score(network, width, height, args)
     with atomic_path(args.run / "model.keras") as partial:
         network.save(partial)
     record = {
@@ -78,15 +80,18 @@ def run(args: argparse.Namespace) -> int:
         "score_threshold": score,
         "box_scale": args.box_scale,
         "nms_iou": args.nms_iou,
-        "metrics": metrics,
+        **figures,
     }
     write_json(args.run / "model.json", {k: v for k, v in record.items() if v is not None})
     print(f"{args.run / 'model.keras'}: {width}x{height}, {network.count_params()} parameters, score {score}")
     return 0
 
 
-def choose_score(network: Any, width: int, height: int, args: argparse.Namespace) -> tuple[float, dict[str, float]]:
-    """The lowest score with no more than the wanted number of false boxes on val, and what it finds there."""
+def choose_score(network: Any, width: int, height: int, args: argparse.Namespace) -> tuple[float, dict[str, Any]]:
+    """The lowest score with no more than the wanted number of false boxes on val, and what it finds there.
+
+    metrics: name to figure; metrics_n: the faces or photographs of each; metrics_data: on what they were measured.
+    """
     from train.detector.evaluate import look_at, measure, score_for_false_boxes
     from train.detector.evaluate_command import LOWEST_SCORE, MAIN_SOURCES, table
     from train.detector.keras_detector import KerasDetector
@@ -98,9 +103,11 @@ def choose_score(network: Any, width: int, height: int, args: argparse.Namespace
     found = measure(looks, score)
     print(table([(f"val, float, at {score}", found)]), flush=True)
     metrics = {f"val_recall_{name}": round(share.value, 4) for name, share in found.by_class.items()}
-    metrics["val_faces"] = float(sum(share.n for share in found.by_class.values()))
+    counts = {f"val_recall_{name}": share.n for name, share in found.by_class.items()}
     metrics |= {"val_false_boxes_a_photograph": round(found.false_boxes / found.photos, 4), "val_ap50": found.ap50}
-    return score, metrics
+    counts |= {"val_false_boxes_a_photograph": found.photos, "val_ap50": sum(counts.values())}
+    data = f"the float network on val of {' and '.join(MAIN_SOURCES)}"
+    return score, {"metrics": metrics, "metrics_n": counts, "metrics_data": data}
 
 
 def read_size(text: str) -> tuple[int, int]:
@@ -112,10 +119,6 @@ def read_size(text: str) -> tuple[int, int]:
     if width < 64 or height < 64 or width % 32 or height % 32:
         raise UsageError(f"--input is {text}; both sides have to be multiples of 32, 64 or more")
     return width, height
-
-
-def _json(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text())) if path.is_file() else {}
 
 
 def main() -> int:

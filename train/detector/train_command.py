@@ -12,39 +12,45 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from edge_agent.errors import ConfigError, NotFoundError
+from edge_agent.errors import ConfigError, NotFoundError, UsageError
+from export.source import DETECTOR_RECORD, DETECTOR_WEIGHTS
 from train.detector.augment import Recipe
 from train.files import write_json
 
 DEFAULT_SOURCES = ("andrewmvd", "ilc2021", "aizoo", "negatives")
+FREE = ("steps", "loader_threads", "report_every")  # a run may be gone on with under other values of these
 
 
 @dataclass(frozen=True, slots=True)
 class DetectorTraining:
-    """What a configuration file says. steps: of training in all, resumed runs counted together."""
+    """What a configuration file says. steps: of training in all, resumed runs counted together.
 
-    steps: int = 24_000
-    rate: float = 1e-3
+    weights: how often a photograph of a source is seen. sure_iou: the overlap with its face from which a box's wanted
+    score is 1. believe_teacher: what only the teacher finds is a face from this score on; below, it is not taught.
+    """
+
+    __pydantic_config__ = ConfigDict(allow_inf_nan=False)
+
+    steps: Annotated[int, Field(ge=1)] = 24_000
+    rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
     relative: bool = False  # the rate is a share of each channel's size (optimizer.py)
-    sure_iou: Annotated[float, Field(gt=0, le=1)] = (
-        1.0  # the overlap with its face from which a box's wanted score is 1
-    )
-    seed: int = 1
-    channels: int = 64
-    alpha: float = 0.35
+    sure_iou: Annotated[float, Field(gt=0, le=1)] = 1.0
+    seed: Annotated[int, Field(ge=0)] = 1
+    channels: Annotated[int, Field(ge=8, le=1024)] = 64
+    alpha: Annotated[float, Field(ge=0.1, le=2)] = 0.35
     head_blocks: Annotated[int, Field(ge=0, le=16)] | None = None  # before each head; unset: as many as --start has
     stem_up_to: str = "block_3_project"  # layers up to here stay as they start; "": everything learns
-    sources: tuple[str, ...] = DEFAULT_SOURCES
-    weights: dict[str, float] = field(default_factory=dict)  # how often a photograph of a source is seen
-    size_px: int = 320
-    batch: int = 16
-    recipe: dict[str, float] = field(default_factory=dict)
-    believe_teacher: float = 2.0  # from this score on, what only the teacher finds is a face; below, it is not taught
+    sources: Annotated[tuple[str, ...], Field(min_length=1)] = DEFAULT_SOURCES
+    weights: dict[str, Annotated[float, Field(gt=0, le=1e6)]] = field(default_factory=dict)
+    size_px: Annotated[int, Field(ge=64, le=2048, multiple_of=32)] = 320
+    batch: Annotated[int, Field(ge=1, le=4096)] = 16
+    recipe: Recipe = field(default_factory=Recipe)
+    believe_teacher: Annotated[float, Field(gt=0, le=2)] = 2.0
     looked_at: str = ""  # a CSV beside the file: boxes on no label, looked at by eye (cache.read_looked_at)
-    loader_threads: int = 2
-    report_every: int = 1000  # steps
+    loader_threads: Annotated[int, Field(ge=1, le=64)] = 2
+    report_every: Annotated[int, Field(ge=1)] = 1000  # steps
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--imagenet", type=Path, default=None, help="MobileNetV2 no-top weights; unset: Keras fetches them"
     )
-    parser.add_argument("--teacher", type=Path, default=None, help="a YuNet .onnx whose unlabelled finds are ignored")
+    parser.add_argument("--teacher", type=Path, default=None, help="a YuNet .onnx: finds what no label names")
     parser.add_argument("--start", type=Path, default=None, help="detector weights (.weights.h5) to start from")
     parser.add_argument(
         "--run", type=Path, default=Path("runs/detector"), help="folder of the run; a checkpoint is resumed"
@@ -64,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ship", type=Path, default=None, help="then release and export int8; where to put the .tflite"
     )
-    parser.add_argument("--input", default="640x480", help="with --ship: width x height of the device's input")
+    parser.add_argument("--input", default="512x384", help="with --ship: width x height of the device's input")
     parser.add_argument("--claim", default="", help="with --ship: runtimes to prove it in; unset: all of the export's")
     parser.add_argument("--stop-here", action="store_true", help="train no further; release what the run has")
     parser.add_argument("--no-mlflow", action="store_true", help="do not track the run")
@@ -76,8 +82,7 @@ def run(args: argparse.Namespace) -> int:
     for path in (args.imagenet, args.teacher, args.start):
         if path is not None and not path.exists():
             raise NotFoundError(f"{path} is not there")
-    if config.recipe.get("hard", 1.0) > 1.0 and args.start is None:
-        raise ConfigError(f"{args.config}: recipe.hard needs a network that finds what is hard; give it as --start")
+    _check(args, config)
     os.environ.setdefault("OMP_NUM_THREADS", str(args.threads))
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(args.threads))
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
@@ -85,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     import keras
 
     from train.detector.batches import batches
-    from train.detector.cache import PORTRAIT_SIDES_PX, Cache, ask_teacher, build_cache, read_looked_at, yunet_teacher
+    from train.detector.cache import Cache, ask_teacher, build_cache, open_teacher, read_looked_at
     from train.detector.hard import find_hard, open_detector
     from train.detector.network import HEAD_BLOCKS, build_detector, deepen, head_blocks_in, load_imagenet, split
     from train.detector.photos import read_photos
@@ -97,10 +102,8 @@ def run(args: argparse.Namespace) -> int:
     looked_at = read_looked_at(args.config.parent / config.looked_at) if config.looked_at else None
     cv2.setNumThreads(1)  # the loader's threads are enough
     keras.utils.set_random_seed(config.seed)
-    portraits = yunet_teacher(args.teacher, PORTRAIT_SIDES_PX) if args.teacher else None
-    build_cache(args.cache, read_photos(args.data, "train", config.sources), portraits)
-    if args.teacher is not None:
-        ask_teacher(args.cache, yunet_teacher(args.teacher))
+    teacher = open_teacher(args.teacher) if args.teacher else None
+    photos = read_photos(args.data, "train", config.sources)
     begun_blocks = head_blocks_in(args.start) if args.start else 0
     blocks = config.head_blocks if config.head_blocks is not None else begun_blocks if args.start else HEAD_BLOCKS
     if blocks < begun_blocks:
@@ -113,20 +116,26 @@ def run(args: argparse.Namespace) -> int:
         load_weights(begun, args.start, "--start")
         deepen(begun, network)
     stem, trained = split(network, config.stem_up_to) if config.stem_up_to else (None, network)
-    training = Training(network, trained, config.rate, args.run, config.relative, config.sure_iou)
-    resumed = training.resume()
-    print(
-        f"{network.count_params()} parameters; {'resumed at' if resumed else 'start, step'} {training.step}", flush=True
-    )
     described = dataclasses.asdict(config) | {
         "parameters": network.count_params(),
         "head_blocks": blocks,
         "start": str(args.start or "imagenet"),
+        "teacher_sha256": teacher.sha256 if teacher else "",
     }
+    settings = {name: value for name, value in described.items() if name not in FREE}
+    training = Training(network, trained, config.rate, args.run, config.relative, config.sure_iou, settings)
+    resumed = training.resume()
+    if args.stop_here and not resumed:
+        raise NotFoundError(f"{args.run} has no checkpoint to stop at; leave --stop-here out, or give another --run")
+    print(
+        f"{network.count_params()} parameters; {'resumed at' if resumed else 'start, step'} {training.step}", flush=True
+    )
+    build_cache(args.cache, photos, teacher)
+    if teacher:
+        ask_teacher(args.cache, teacher)
     with Tracking(args.run, described, enabled=not args.no_mlflow) as tracking:
-        cache = Cache(args.cache, looked_at, config.believe_teacher)
-        recipe = Recipe(**config.recipe)
-        if recipe.hard > 1.0:
+        cache = Cache(args.cache, looked_at, config.believe_teacher, teacher)
+        if config.recipe.hard > 1.0:
             cache.hard = find_hard(cache, open_detector(args.start))
         if not args.stop_here:
             stream = batches(
@@ -135,7 +144,7 @@ def run(args: argparse.Namespace) -> int:
                 config.size_px,
                 config.batch,
                 config.weights,
-                recipe,
+                config.recipe,
                 config.seed + training.step,
                 config.loader_threads,
             )
@@ -148,9 +157,20 @@ def run(args: argparse.Namespace) -> int:
             "epochs": round(training.pictures / len(cache), 1),
             "mlflow_run_id": tracking.run_id,
         }
-        write_json(args.run / "detector.json", summary)
-        tracking.finish([args.run / "average.weights.h5", args.run / "detector.json"])
+        write_json(args.run / DETECTOR_RECORD, summary)
+        tracking.finish([args.run / DETECTOR_WEIGHTS, args.run / DETECTOR_RECORD])
     return 0 if args.ship is None else _ship(args)
+
+
+def _check(args: argparse.Namespace, config: DetectorTraining) -> None:
+    """What the configuration needs of the command line, before anything is read."""
+    if config.recipe.hard > 1.0 and args.start is None:
+        raise ConfigError(f"{args.config}: recipe.hard needs a network that finds what is hard; give it as --start")
+    wants = "crops is a source" if "crops" in config.sources else "believe_teacher is set"
+    if args.teacher is None and ("crops" in config.sources or config.believe_teacher <= 1):
+        raise ConfigError(f"{args.config}: {wants}, which needs a teacher; give a YuNet .onnx as --teacher")
+    if args.ship is not None and (args.ship.is_dir() or not args.ship.parent.is_dir()):
+        raise UsageError(f"--ship {args.ship} is no place for a file; give FOLDER/NAME.tflite")
 
 
 def _ship(args: argparse.Namespace) -> int:
@@ -178,9 +198,10 @@ def read_config(path: Path) -> DetectorTraining:
     unknown = sorted(set(values) - known)
     if unknown:
         raise ConfigError(f"{path} has unknown keys {', '.join(unknown)}; known: {', '.join(sorted(known))}")
-    recipe, sources = [item.name for item in dataclasses.fields(Recipe)], values.get("sources", DEFAULT_SOURCES)
+    recipe, sources = [item.name for item in dataclasses.fields(Recipe)], values.get("sources", list(DEFAULT_SOURCES))
     for key, allowed in (("recipe", recipe), ("weights", sources)):
-        strange = sorted(set(values.get(key, {})) - set(allowed))
+        given = values.get(key, {})
+        strange = sorted(set(given) - set(allowed)) if isinstance(given, dict) and isinstance(allowed, list) else []
         if strange:
             raise ConfigError(f"{path}: {key} has unknown keys {', '.join(strange)}; known: {', '.join(allowed)}")
     try:

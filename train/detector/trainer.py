@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from edge_agent.errors import ConfigError
 from edge_agent.records import F32
+from export.source import DETECTOR_WEIGHTS
 from train.detector.losses import detection_loss
 from train.detector.optimizer import ChannelScaledAdamW
 from train.detector.pointwise import with_products
@@ -58,12 +61,14 @@ class Training:
         folder: Path,
         relative: bool = False,
         sure_iou: float = 1.0,
+        settings: dict[str, Any] | None = None,
     ) -> None:
         """trained: the part of the network that the batches feed and that learns. relative: the rate is a share of
-        each channel's size. sure_iou: see `detection_loss`."""
+        each channel's size. sure_iou: see `detection_loss`. settings: a run is gone on with under the same alone."""
         self.network = network
         self.rate = rate
         self.folder = folder
+        self.settings = json.loads(json.dumps(settings or {}))  # as a checkpoint gives them back
         self.model = TrainableDetector(with_products(trained), sure_iou)
         optimizer = ChannelScaledAdamW if relative else keras.optimizers.AdamW
         self.optimizer = optimizer(rate, weight_decay=1e-4, global_clipnorm=_CLIP_NORM)
@@ -72,7 +77,10 @@ class Training:
         self.step, self.pictures = 0, 0
 
     def run(self, batches: Iterator[tuple[F32, F32]], steps: int, report: Report, report_every: int) -> None:
-        """Train until `steps` in all are done, earlier runs counted in; report and save every `report_every` steps."""
+        """Train until `steps` in all are done, earlier runs counted in; report and save every `report_every` steps.
+
+        Raises ConfigError where the loss is no number any more; what was saved before stays.
+        """
         while self.step < steps:
             started, first = time.monotonic(), self.step
             sums: dict[str, float] = {}
@@ -84,6 +92,11 @@ class Training:
                     sums[name] = sums.get(name, 0.0) + float(value)
                 self.model.reset_metrics()  # a batch's own figures: Keras would give means of means
                 self.step, self.pictures = self.step + 1, self.pictures + len(images)
+                if not math.isfinite(sum(sums.values())):
+                    raise ConfigError(
+                        f"the loss is no number at step {self.step}; lower the rate. "
+                        f"{self.folder} keeps what was saved before"
+                    )
                 if self.step % _AVERAGE_EVERY_STEPS == 0:
                     self._update_average()
             figures = {name: value / (self.step - first) for name, value in sums.items()}
@@ -97,10 +110,10 @@ class Training:
         arrays = {f"w{i}": w for i, w in enumerate(self.network.get_weights())}
         arrays |= {f"a{i}": w for i, w in enumerate(self.average)}
         arrays |= {f"o{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(self.optimizer.variables)}
-        state = {"step": self.step, "pictures": self.pictures}
+        state = {"step": self.step, "pictures": self.pictures, "settings": self.settings}
         with write_atomically(self.folder / "checkpoint.npz") as out:
             np.savez(out, state=json.dumps(state), **arrays)
-        self.save_average(self.folder / "average.weights.h5")
+        self.save_average(self.folder / DETECTOR_WEIGHTS)
 
     def save_average(self, path: Path) -> None:
         """Write the averaged weights, which are what is evaluated and shipped."""
@@ -113,24 +126,36 @@ class Training:
             self.network.set_weights(current)
 
     def resume(self) -> bool:
-        """Go on from the folder's checkpoint; False where there is none. A changed freeze resets the moments."""
+        """Go on from the folder's checkpoint; False where there is none.
+
+        Raises ConfigError where it is damaged, or was made with other settings or for another network.
+        """
         path = self.folder / "checkpoint.npz"
         if not path.is_file():
             return False
-        with np.load(path) as stored:
-            state = json.loads(str(stored["state"]))
-            self.step, self.pictures = state["step"], state["pictures"]
-            count = len(self.average)
-            self.network.set_weights([stored[f"w{i}"] for i in range(count)])
-            self.average = [stored[f"a{i}"] for i in range(count)]
-            self.optimizer.build(self.model.trainable_variables)
-            moments = [stored[name] for name in stored.files if name.startswith("o")]
-            same = len(moments) == len(self.optimizer.variables) and all(
-                m.shape == tuple(v.shape) for m, v in zip(moments, self.optimizer.variables, strict=True)
-            )
-            if same:
-                for variable, moment in zip(self.optimizer.variables, moments, strict=True):
-                    variable.assign(moment)
+        go_on = f"give another --run, or start one from {self.folder / DETECTOR_WEIGHTS} with --start"
+        try:
+            with np.load(path) as stored:
+                arrays = {name: stored[name] for name in stored.files}
+            state = json.loads(str(arrays["state"]))
+            step, pictures, settings = int(state["step"]), int(state["pictures"]), dict(state["settings"])
+        except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+            reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+            raise ConfigError(f"{path} is damaged ({reason}); {go_on}") from error
+        if other := [key for key, value in self.settings.items() if settings.get(key) != value]:
+            raise ConfigError(f"{path} was made with another {', '.join(other)}; {go_on}")
+        self.optimizer.build(self.model.trainable_variables)
+        moments = self.optimizer.variables
+        whole = [arrays.get(f"{kind}{i}") for kind in "wa" for i in range(len(self.average))]
+        kept = [arrays.get(f"o{i}") for i in range(len(moments))]
+        shapes = [*(mean.shape for mean in self.average * 2), *(tuple(moment.shape) for moment in moments)]
+        if [None if array is None else array.shape for array in whole + kept] != shapes:
+            raise ConfigError(f"{path} is of another network; {go_on}")
+        self.step, self.pictures = step, pictures
+        self.network.set_weights(whole[: len(self.average)])
+        self.average = whole[len(self.average) :]
+        for moment, value in zip(moments, kept, strict=True):
+            moment.assign(value)
         return True
 
     def _set_rate(self, progress: float) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -55,6 +57,14 @@ def test_labels_of_any_picture_lie_inside_it(seed: int) -> None:
     assert len(picture.labels) == len(picture.bare)
     assert (picture.labels[:, :4] >= 0).all()
     assert (picture.labels[:, :4] <= 320).all()
+
+
+def test_only_bare_faces_count_more() -> None:
+    masked = dataclasses.replace(sample(), bare=np.array([False]))
+    recipe = dataclasses.replace(PLAIN, bare=2.0)
+    for shown, wanted in ((sample(), {2.0, UNSURE}), (masked, {FACE, UNSURE})):
+        pictures = [training_picture([shown] * 4, 320, recipe, np.random.default_rng(seed)) for seed in range(20)]
+        assert wanted == {*np.concatenate([picture.labels[:, 4] for picture in pictures]), UNSURE}
 
 
 def test_the_same_seed_gives_the_same_picture() -> None:

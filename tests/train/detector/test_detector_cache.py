@@ -8,10 +8,21 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_agent.errors import ConfigError, NotFoundError
+from edge_agent.errors import ConfigError, ModelError, NotFoundError
 from edge_agent.records import F32, U8
-from train.detector.cache import Cache, ask_teacher, build_cache, read_looked_at
+from train.detector.cache import (
+    ANSWERS,
+    INDEX,
+    PIXELS,
+    Cache,
+    Teacher,
+    ask_teacher,
+    build_cache,
+    open_teacher,
+    read_looked_at,
+)
 from train.detector.photos import Photo, read_photos
+from train.files import DiskError
 
 NOBODY = np.zeros((0, 4), np.float32)
 
@@ -36,8 +47,13 @@ def finds_in_the_brighter(picture: U8) -> F32:
     return np.array([[10, 5, 30, 35]], np.float32) if picture.mean() > 70 else NOBODY
 
 
+def teacher(found: F32 = NOBODY, sha256: str = "a") -> Teacher:
+    """One that finds the same in every picture, and a portrait's face in the brighter ones."""
+    return Teacher(lambda picture: found, finds_in_the_brighter, sha256)
+
+
 def test_the_face_of_a_portrait_is_where_the_teacher_finds_it(data: Path, tmp_path: Path) -> None:
-    build_cache(tmp_path / "cache", photos(data), finds_in_the_brighter)
+    build_cache(tmp_path / "cache", photos(data), teacher())
     cache = Cache(tmp_path / "cache")
     assert cache.sources == ["crops", "negatives"]
     assert cache[0].boxes.tolist() == [[10, 5, 30, 35]]
@@ -51,8 +67,48 @@ def test_without_a_teacher_portraits_are_left_out(data: Path, tmp_path: Path) ->
 
 def test_a_teacher_given_later_makes_the_cache_anew(data: Path, tmp_path: Path) -> None:
     build_cache(tmp_path / "cache", photos(data))
-    build_cache(tmp_path / "cache", photos(data), finds_in_the_brighter)
+    build_cache(tmp_path / "cache", photos(data), teacher())
     assert len(Cache(tmp_path / "cache")) == 2
+
+
+def test_each_teacher_is_asked_itself(data: Path, tmp_path: Path) -> None:
+    box = np.array([[5, 5, 15, 20]], np.float32)
+    build_cache(tmp_path / "cache", [Photo("own", "c", data / "negatives/c.jpg", box, ("without_mask",))])
+    for sha256, x in (("a", 20), ("b", 30), ("b", 20)):  # the last: its own answers are kept
+        ask_teacher(tmp_path / "cache", teacher(np.array([[x, 5, x + 8, 20, 0.6]], np.float32), sha256))
+    assert Cache(tmp_path / "cache", teacher=teacher(sha256="b"))[0].unsure[0, 0] == 30
+    build_cache(tmp_path / "cache", photos(data), teacher(sha256="a"))
+    stamp = (tmp_path / "cache" / INDEX).stat().st_mtime_ns
+    build_cache(tmp_path / "cache", photos(data), teacher(sha256="a"))
+    assert (tmp_path / "cache" / INDEX).stat().st_mtime_ns == stamp
+    build_cache(tmp_path / "cache", photos(data), teacher(sha256="b"))  # another draws other portraits' boxes
+    assert (tmp_path / "cache" / INDEX).stat().st_mtime_ns != stamp
+
+
+@pytest.mark.parametrize("name", [INDEX, PIXELS, ANSWERS])
+def test_a_damaged_cache_is_made_anew(data: Path, tmp_path: Path, name: str) -> None:
+    for _ in range(2):
+        build_cache(tmp_path / "cache", photos(data), teacher())
+        ask_teacher(tmp_path / "cache", teacher())
+        assert len(Cache(tmp_path / "cache", teacher=teacher())) == 2
+        whole = (tmp_path / "cache" / name).read_bytes()
+        (tmp_path / "cache" / name).write_bytes(whole[:-5])
+
+
+def test_a_cache_that_cannot_be_written_and_one_of_nothing_are_said(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DiskError, match=r"cannot write in .*file.*; give another folder as --cache"):
+        build_cache(tmp_path / "file", photos(data))
+    with pytest.raises(ConfigError, match="no photograph is left to train on"):
+        build_cache(tmp_path / "cache", [photo for photo in photos(data) if photo.portrait])
+
+
+def test_what_is_no_teacher_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match=r"--teacher .*gone\.onnx is not there"):
+        open_teacher(tmp_path / "gone.onnx")
+    (tmp_path / "text.onnx").write_text("no network")
+    with pytest.raises(ModelError, match=r"text\.onnx is no YuNet model"):
+        open_teacher(tmp_path / "text.onnx")
 
 
 def test_a_label_that_changed_makes_the_cache_anew(data: Path, tmp_path: Path) -> None:
@@ -69,9 +125,10 @@ def test_a_label_that_changed_makes_the_cache_anew(data: Path, tmp_path: Path) -
 
 
 def test_a_picture_without_faces_stays_without_whatever_the_teacher_says(data: Path, tmp_path: Path) -> None:
-    build_cache(tmp_path / "cache", photos(data), finds_in_the_brighter)
-    ask_teacher(tmp_path / "cache", lambda picture: np.array([[1, 1, 9, 9, 0.9]], np.float32))
-    cache = Cache(tmp_path / "cache")
+    build_cache(tmp_path / "cache", photos(data), teacher())
+    sees = teacher(np.array([[1, 1, 9, 9, 0.9]], np.float32))
+    ask_teacher(tmp_path / "cache", sees)
+    cache = Cache(tmp_path / "cache", teacher=sees)
     assert [len(cache[number].unsure) for number in range(len(cache))] == [0, 0]
 
 
@@ -79,8 +136,10 @@ def test_what_only_the_teacher_finds_is_a_face_where_it_is_believed(data: Path, 
     box = np.array([[5, 5, 15, 20]], np.float32)
     build_cache(tmp_path / "cache", [Photo("own", "c", data / "negatives/c.jpg", box, ("without_mask",))])
     found = np.array([[6, 5, 15, 20, 0.9], [20, 5, 30, 20, 0.8], [30, 20, 40, 38, 0.6]], np.float32)
-    ask_teacher(tmp_path / "cache", lambda picture: found)
-    sceptic, believer = (Cache(tmp_path / "cache", believe_teacher=score)[0] for score in (2.0, 0.75))
+    sees = teacher(found)
+    ask_teacher(tmp_path / "cache", sees)
+    sceptic, believer = (Cache(tmp_path / "cache", None, score, sees)[0] for score in (2.0, 0.75))
+    assert len(Cache(tmp_path / "cache")[0].boxes) == 1  # a training without a teacher
     assert sceptic.boxes.tolist() == [[5, 5, 15, 20]]
     assert sceptic.unsure.tolist() == [[20, 5, 30, 20], [30, 20, 40, 38]]
     assert believer.boxes.tolist() == [[5, 5, 15, 20], [20, 5, 30, 20]]
@@ -90,7 +149,7 @@ def test_what_only_the_teacher_finds_is_a_face_where_it_is_believed(data: Path, 
 
 
 def test_boxes_that_somebody_looked_at_are_unsure_or_decoys(data: Path, tmp_path: Path) -> None:
-    build_cache(tmp_path / "cache", photos(data), finds_in_the_brighter)
+    build_cache(tmp_path / "cache", photos(data), teacher())
     table = tmp_path / "looked_at.csv"
     table.write_text(
         "photograph,left,top,right,bottom,is\n"

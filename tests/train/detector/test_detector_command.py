@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
+from train.__main__ import main
+
 ROOT = Path(__file__).parents[3]
 WEIGHTS = ROOT / "train" / "detector" / "weights" / "detector.weights.h5"
 CONFIG = """
@@ -47,10 +49,10 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def train(data: Path, steps: int, more: str = "") -> subprocess.CompletedProcess[str]:
+def train(data: Path, steps: int, more: str = "", *options: str) -> subprocess.CompletedProcess[str]:
     folder = data.parent
     (folder / "tiny.toml").write_text(more + CONFIG.format(steps=steps))
-    words = ["--config", folder / "tiny.toml", "--data", data, "--start", WEIGHTS, "--run", folder / "run"]
+    words = ["--config", folder / "tiny.toml", "--data", data, "--start", WEIGHTS, "--run", folder / "run", *options]
     command = [sys.executable, "-m", "train", "train-detector", *words, "--cache", folder / "cache", "--no-mlflow"]
     return subprocess.run([str(c) for c in command], cwd=ROOT, capture_output=True, text=True, timeout=300)
 
@@ -72,6 +74,25 @@ def test_a_network_is_not_made_shallower_than_what_it_starts_from(data: Path) ->
     done = train(data, 2, "head_blocks = 1\n")
     assert done.returncode == 78, done.stderr[-2000:]
     assert f"head_blocks is 1, but {WEIGHTS} has 2" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "says"), [("believe_teacher = 0.75\n", "believe_teacher is set"), ("#crops\n", "crops is a source")]
+)
+def test_what_needs_a_teacher_asks_for_one(
+    data: Path, capsys: pytest.CaptureFixture[str], more: str, says: str
+) -> None:
+    text = more + CONFIG.format(steps=2)
+    (data.parent / "tiny.toml").write_text(text.replace('["own"]', '["own", "crops"]') if "crops" in more else text)
+    assert main(["train-detector", "--config", str(data.parent / "tiny.toml"), "--start", str(WEIGHTS)]) == 78
+    assert f"{says}, which needs a teacher; give a YuNet .onnx as --teacher" in capsys.readouterr().err
+
+
+def test_a_run_that_never_began_cannot_stop_here(data: Path) -> None:
+    done = train(data, 2, "", "--stop-here")
+    assert done.returncode == 66
+    assert "has no checkpoint to stop at" in done.stderr
+    assert not (data.parent / "run").exists()
 
 
 def test_a_table_of_boxes_that_is_not_there_is_one_line(data: Path) -> None:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_agent.errors import ConfigError
+from edge_agent.errors import ConfigError, ImageError, NotFoundError
 from train.__main__ import main
 from train.detector.evaluate import Look, average_precision, false_boxes, found_faces, measure, score_for_false_boxes
 from train.detector.photos import BARE, MASKED, Photo, read_photos
@@ -109,6 +109,9 @@ def test_the_command_compares_at_equal_false_boxes_counts_those_without_a_face_a
         (["--sources", "ilc"], 78, "has no set 'ilc'; it has ilc2021, negatives"),
         (["--sources", "ilc2021", "--split", "val"], 78, "has no photograph of ilc2021 in val"),
         (["--sources", "ilc2021", "--score", "2"], 2, "--score is 2.0; give a number between 0 and 1"),
+        (["--sources", "ilc2021", "--nms-iou", "nan"], 2, "--nms-iou is nan; give a number between 0 and 1"),
+        (["--sources", "ilc2021", "--false-boxes", "-3"], 2, "--false-boxes is -3; give a count of 0 or more"),
+        (["--sources", "ilc2021", "--log", "{data}/splits.csv/log"], 74, "evaluations cannot be noted in"),
         (["--sources", "ilc2021", "--model", "gone.tflite"], 66, "gone.tflite is not there"),
         (["--sources", "ilc2021", "--yunet", "gone.onnx"], 66, "gone.onnx is not there"),
         (["--sources", "ilc2021", "--model", "{data}/bad.weights.h5", "--input", "640"], 2, "--input is '640'"),
@@ -124,6 +127,27 @@ def test_a_wrong_command_ends_in_one_line(
     assert main(["evaluate-detector", "--data", str(photographs), "--log", log, *words]) == status
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert says in line
+
+
+def test_a_photograph_that_is_gone_and_one_that_is_none_are_told_apart(photographs: Path) -> None:
+    first = read_photos(photographs, "test", ("ilc2021",))[0]
+    first.path.write_text("no picture")
+    with pytest.raises(ImageError, match=r"a\.jpg cannot be decoded"):
+        first.pixels()
+    first.path.unlink()
+    with pytest.raises(NotFoundError, match=r"a\.jpg is not there"):
+        first.pixels()
+
+
+def test_a_table_that_a_spreadsheet_wrote_is_read(photographs: Path) -> None:
+    table = photographs / "splits.csv"
+    table.write_bytes(b"\xef\xbb\xbf" + table.read_bytes())
+    assert len(read_photos(photographs, "test", ("ilc2021",))) == 2
+
+
+def test_false_boxes_that_the_agent_would_drop_are_counted_apart() -> None:
+    result = measure([look([], [FAR, SMALL], [0.9, 0.8])])
+    assert (result.false_boxes, result.false_boxes_kept) == (2, 1)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +35,7 @@ from train.detector.pointwise import with_products  # noqa: E402
 from train.detector.trainer import Training  # noqa: E402
 
 SIZE = 128
+CONFIGS = Path(__file__).parents[3] / "train" / "configs"
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +127,16 @@ def test_a_box_that_overlaps_enough_is_wanted_for_sure() -> None:
     labels = labels_with([40.0, 40.0, 72.0, 80.0, 1])
     by_overlap, by_enough, by_more = (float(detection_loss(off, labels, sure)[0]) for sure in (1.0, 0.75, 0.9))
     assert by_enough < by_more < by_overlap
+
+
+def test_a_missed_face_that_counts_twice_costs_twice_and_one_beside_it_as_before() -> None:
+    left, right = [24.0, 40.0, 56.0, 80.0], [72.0, 40.0, 104.0, 80.0]
+    alike, doubled, other = (
+        float(detection_loss(perfect_maps(left, -8.0), labels_with([*left, counts], [*right, 1]))[0])
+        for counts in (1, 2, 3)
+    )
+    assert doubled > alike * 1.4  # the right face's share stays
+    assert other - doubled == pytest.approx(doubled - alike, rel=1e-3)
 
 
 def test_a_box_on_an_unsure_face_costs_nothing() -> None:
@@ -247,6 +260,48 @@ def test_training_learns_one_picture_and_goes_on_from_its_checkpoint(network: ke
     assert np.array_equal(second.average[0], first.average[0])
 
 
+@pytest.fixture
+def saved(tmp_path: Path) -> Callable[..., Training]:
+    """Makes trainings of one folder, which a first one was saved in."""
+
+    def make(blocks: int = 0, **settings: object) -> Training:
+        network = build_detector(channels=16, head_blocks=blocks)
+        _, trained = split(network, "block_3_project")
+        return Training(network, trained, 1e-2, tmp_path, settings={"batch": 2, "sources": ("a", "b")} | settings)
+
+    first = make()
+    first.optimizer.build(first.model.trainable_variables)
+    first.save()
+    return make
+
+
+def test_a_loss_that_is_no_number_ends_it_and_leaves_what_was_saved(
+    saved: Callable[..., Training], tmp_path: Path
+) -> None:
+    files = tmp_path / "checkpoint.npz", tmp_path / "average.weights.h5"
+    before = [path.read_bytes() for path in files]
+    batch = np.full((1, SIZE // 8, SIZE // 8, 16), np.nan, np.float32), labels_with([40, 40, 72, 80, 1])
+    with pytest.raises(ConfigError, match="the loss is no number at step 1; lower the rate"):
+        saved().run(itertools.repeat(batch), 4, lambda step, figures: None, 2)
+    assert [path.read_bytes() for path in files] == before
+
+
+@pytest.mark.parametrize("cut", [slice(0, 5000), slice(0, 0), slice(-3000, None)])
+def test_a_damaged_checkpoint_is_named(saved: Callable[..., Training], tmp_path: Path, cut: slice) -> None:
+    path = tmp_path / "checkpoint.npz"
+    path.write_bytes(path.read_bytes()[cut])
+    with pytest.raises(ConfigError, match=r"checkpoint\.npz is damaged .*; give another --run, or start one from"):
+        saved().resume()
+
+
+def test_a_run_goes_on_only_as_what_it_began_as(saved: Callable[..., Training]) -> None:
+    assert saved().resume()
+    with pytest.raises(ConfigError, match="was made with another batch, rate; give another --run"):
+        saved(batch=4, rate=0.5).resume()
+    with pytest.raises(ConfigError, match="is of another network; give another --run"):
+        saved(blocks=1).resume()
+
+
 def test_a_step_is_a_share_of_each_channels_size() -> None:
     small, large = np.full((1, 1, 4, 1), 0.05, np.float32), np.full((1, 1, 4, 1), 5.0, np.float32)
     kernel = keras.Variable(np.concatenate([small, large], axis=3))
@@ -281,6 +336,17 @@ def test_an_unknown_key_in_the_configuration_is_named(tmp_path: Path) -> None:
         ("sure_iou = 0.0", r"sure_iou: .*greater than 0"),
         ("[recipe]\nmosaik = 0.5", "recipe has unknown keys mosaik; known: "),
         ('sources = ["own"]\n[weights]\naizoo = 1', "weights has unknown keys aizoo; known: own"),
+        ("steps = -5", r"steps: .*greater than or equal to 1"),
+        ("rate = nan", "rate: Input should be a finite number"),
+        ("loader_threads = 0", "loader_threads: "),
+        ("size_px = 100", "size_px: .*multiple of 32"),
+        ("recipe = 5", "recipe: "),
+        ("weights = 5", "weights: "),
+        ("sources = 3", "sources: "),
+        ("sources = []", "sources: .*at least 1 item"),
+        ("[weights]\naizoo = 0", r"weights\.aizoo: .*greater than 0"),
+        ("[recipe]\nmosaic = nan", r"recipe\.mosaic: .*finite number"),
+        ("[recipe]\ncover = 1.5", r"recipe\.cover: .*less than or equal to 1"),
     ],
 )
 def test_a_wrong_configuration_is_one_line_that_names_the_key(tmp_path: Path, text: str, says: str) -> None:
@@ -295,11 +361,9 @@ def test_a_missing_configuration_is_named(tmp_path: Path) -> None:
         read_config(tmp_path / "none.toml")
 
 
-@pytest.mark.parametrize(
-    "name", ["detector", "detector-fine", "detector-hard", "detector-relative", "detector-believe", "detector-deep"]
-)
+@pytest.mark.parametrize("name", sorted(path.stem for path in CONFIGS.glob("detector*.toml")))
 def test_a_committed_configuration_reads(name: str) -> None:
-    config = read_config(Path(__file__).parents[3] / "train" / "configs" / f"{name}.toml")
+    config = read_config(CONFIGS / f"{name}.toml")
     assert config.size_px % 32 == 0
     assert set(config.weights) <= set(config.sources)
 
