@@ -17,7 +17,7 @@ from train.detector.geometry import iou_matrix
 INPUT_PX = (640, 480)
 LOWEST_SCORE = 0.1
 _SAME_FACE_IOU = 0.4
-_EASY_SCORE, _MISSED_SCORE = 0.85, 0.5  # a face's difficulty rises from 0 to 1 between them
+_EASY_SCORE, _MISSED_SCORE = 0.75, 0.35  # a face's difficulty rises from 0 to 1 between them
 _DECOY_SCORE = 0.3
 
 
