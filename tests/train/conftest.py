@@ -1,12 +1,16 @@
-"""A small drawn data set, so that the whole training runs on a machine without photographs."""
+"""A small drawn data set and one training on it, so that tests run on a machine without photographs and train once."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import pytest
+
+if TYPE_CHECKING:
+    from train.pipeline import RunResult
 
 LABELS = ("with_mask", "without_mask", "mask_weared_incorrect")
 VOC = "<annotation><size><width>96</width><height>96</height><depth>3</depth></size>{}</annotation>"
@@ -49,3 +53,25 @@ def drawn_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         f'images = "images"\nannotations = "annotations"\nclasses = {{ {classes} }}\n'
     )
     return root / "drawn.dataset.toml"
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache for all: crops and features are made once."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Path:
+    """The configuration of a training that takes seconds."""
+    return Path(__file__).parents[2] / "train/configs/tiny.toml"
+
+
+@pytest.fixture(scope="session")
+def whole(drawn_data: Path, tiny: Path, tmp_path_factory: pytest.TempPathFactory, cache: Path) -> RunResult:
+    """A training that nothing disturbed."""
+    from train.config import read_config
+    from train.pipeline import train
+
+    found = read_config(tiny, runs=tmp_path_factory.mktemp("whole"), cache=cache)
+    return train(found.model_copy(update={"dataset": drawn_data}), track=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import resource
@@ -17,8 +16,6 @@ import numpy as np
 import pytest
 
 from edge_agent.errors import ConfigError
-from export.pipeline import load_classifier
-from export.source import resolve
 from train import files
 from train.__main__ import main
 from train.config import PhaseConfig, TrainConfig, read_config
@@ -26,8 +23,6 @@ from train.data import load
 from train.files import DiskError
 from train.phases import WeightNoise, kernels, read_history
 from train.pipeline import RunResult, chosen, train
-
-TINY = Path(__file__).parents[2] / "train/configs/tiny.toml"
 
 
 class Killed(BaseException):
@@ -66,22 +61,9 @@ def room_for(largest_file_bytes: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One cache for all: crops and features are made once."""
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture
-def config(drawn_data: Path, tmp_path: Path, cache: Path) -> TrainConfig:
-    return read_config(TINY, runs=tmp_path / "runs", cache=cache).model_copy(update={"dataset": drawn_data})
-
-
-@pytest.fixture(scope="module")
-def whole(drawn_data: Path, tmp_path_factory: pytest.TempPathFactory, cache: Path) -> RunResult:
-    """A training that nothing disturbed."""
-    found = read_config(TINY, runs=tmp_path_factory.mktemp("whole"), cache=cache)
-    return train(found.model_copy(update={"dataset": drawn_data}), track=False)
+def config(drawn_data: Path, tiny: Path, tmp_path: Path, cache: Path) -> TrainConfig:
+    return read_config(tiny, runs=tmp_path / "runs", cache=cache).model_copy(update={"dataset": drawn_data})
 
 
 def test_a_training_leaves_a_model_its_contract_and_its_predictions(whole: RunResult) -> None:
@@ -247,6 +229,7 @@ def test_the_command_says_in_one_line_what_is_missing(tmp_path: Path, capsys: py
 )
 def test_a_wrong_configuration_ends_in_one_line_before_anything_is_trained(
     drawn_data: Path,
+    tiny: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     old: str,
@@ -255,7 +238,7 @@ def test_a_wrong_configuration_ends_in_one_line_before_anything_is_trained(
     says: str,
 ) -> None:
     path = tmp_path / "wrong.toml"
-    path.write_text(("seed = 1\n" + TINY.read_text()).replace(old, new, 1))
+    path.write_text(("seed = 1\n" + tiny.read_text()).replace(old, new, 1))
     words = ["--dataset", str(drawn_data), "--runs", str(tmp_path / "runs"), "--cache", str(tmp_path / "cache")]
     assert main(["--config", str(path), *words, "--no-tracking"]) == status
     (line,) = capsys.readouterr().err.strip().splitlines()
@@ -294,81 +277,6 @@ def test_lists_put_faces_right_and_leave_others_out(drawn_data: Path, config: Tr
     put_right.write_text("id,why\ndrawn/face003#0,nose out\n")
     with pytest.raises(ConfigError, match="has no column `label`; `relabel` reads `id` and `label`"):
         chosen(load(drawn_data), lists)
-
-
-def test_kept_weights_are_small_and_export_reads_them_as_the_run(whole: RunResult, tmp_path: Path) -> None:
-    assert main(["keep", str(whole.folder), str(tmp_path / "kept")]) == 0
-    weights = tmp_path / "kept" / "classifier.weights.h5"
-    assert sorted(path.name for path in weights.parent.iterdir()) == ["classifier.weights.h5", "model.json"]
-    pictures = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3)).astype(np.float32)
-    run = keras.models.load_model(whole.folder / "model.keras", compile=False)
-    for given in (weights, weights.parent):
-        source = resolve(str(given))
-        assert source.labels == ("with_mask", "without_mask", "mask_weared_incorrect")
-        kept = load_classifier(source)
-        assert kept.predict_on_batch(pictures) == pytest.approx(run.predict_on_batch(pictures), abs=5e-3)
-    assert weights.stat().st_size < (whole.folder / "model.keras").stat().st_size
-
-
-def test_what_cannot_be_kept_is_said_in_one_line(
-    whole: RunResult, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def says(run: Path, folder: Path, *more: str) -> tuple[int, str]:
-        status = main(["keep", str(run), str(folder), *more])
-        (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("train: ")]
-        return status, line
-
-    run, kept = tmp_path / "run", tmp_path / "kept"
-    run.mkdir()
-    (run / "average.weights.h5").write_bytes(b"")
-    status, line = says(run, kept)
-    assert (status, "python -m train.detector.release --run" in line) == (66, True)
-    (run / "model.keras").write_bytes((whole.folder / "model.keras").read_bytes()[:-100])
-    (run / "model.json").write_text('{"labels": ["a"], "kind": "../evil"}')
-    assert says(run, kept) == (
-        65,
-        f"train: {run / 'model.json'}: its kind is '../evil'; it is one of classifier, detector",
-    )
-    (run / "model.json").write_text('{"labels": ["a"]')
-    assert says(run, kept)[0] == 65
-    (run / "model.json").write_text('{"labels": ["a"]}')
-    status, line = says(run, kept)
-    assert (status, "is damaged or cut off" in line) == (65, True)
-    assert says(run, kept, "--version", "newest")[0] == 2
-    assert says(run, run)[0] == 2
-    assert not kept.exists()
-    kept.mkdir()
-    (kept / "detector.weights.h5").write_bytes(b"")
-    assert says(run, kept) == (2, f"train: {kept} holds detector.weights.h5; give the run a folder of its own")
-
-
-def test_a_damaged_record_of_a_detectors_training_leaves_the_weights_kept_before(
-    whole: RunResult, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run, kept = tmp_path / "run", tmp_path / "kept"
-    run.mkdir()
-    for name in ("model.keras", "model.json"):
-        (run / name).write_bytes((whole.folder / name).read_bytes())
-    (run / "detector.json").write_text('{"channels": 64}')
-    assert main(["keep", str(run), str(kept)]) == 0
-    before = {path.name: path.read_bytes() for path in kept.iterdir()}
-    (run / "detector.json").write_text('{"channels": 6')
-    assert main(["keep", str(run), str(kept), "--version", "2.0.0"]) == 65
-    assert "detector.json is damaged" in capsys.readouterr().err
-    assert {path.name: path.read_bytes() for path in kept.iterdir()} == before
-
-
-def test_a_full_disk_leaves_the_weights_kept_before(
-    whole: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(partial: Path, path: Path) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    assert main(["keep", str(whole.folder), str(tmp_path)]) == 0
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    monkeypatch.setattr(files, "replace", full)
-    assert main(["keep", str(whole.folder), str(tmp_path), "--version", "2.0.0"]) == 74
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_a_dataset_of_one_class_trains_no_classifier(drawn_data: Path, config: TrainConfig, tmp_path: Path) -> None:
