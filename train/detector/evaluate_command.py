@@ -29,6 +29,7 @@ from train.detector.evaluate import (
     score_for_false_boxes,
 )
 from train.detector.photos import read_photos
+from train.detector.release import SHIPPED_INPUT, read_size
 from train.files import write_json
 
 MAIN_SOURCES = ("andrewmvd", "ilc2021")
@@ -73,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with splits.csv")
     parser.add_argument("--split", choices=("val", "test"), default="test", help="which half to measure on")
     parser.add_argument("--sources", nargs="*", default=list(MAIN_SOURCES), help="sets of photographs")
-    parser.add_argument("--input", default="512x384", help="for .weights.h5: width x height of the network's input")
+    parser.add_argument("--input", default=SHIPPED_INPUT, help="for .weights.h5: width x height of the network's input")
     parser.add_argument("--score", type=float, default=None, help="instead of the model's own; 0.5 for .weights.h5")
     parser.add_argument("--nms-iou", type=float, default=None, help="instead of the model's own; 0.45 for .weights.h5")
     parser.add_argument(
@@ -165,7 +166,6 @@ def _ours(path: Path, args: argparse.Namespace) -> Contender:
         detector.score = LOWEST_SCORE
         return Contender(path.stem, detector, score, path)
     from train.detector.keras_detector import KerasDetector
-    from train.detector.release import read_size
 
     width, height = read_size(args.input)
     network = KerasDetector.open(path, width, height, LOWEST_SCORE, args.nms_iou or 0.45)

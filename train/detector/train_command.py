@@ -17,6 +17,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from edge_agent.errors import ConfigError, NotFoundError, UsageError
 from export.source import DETECTOR_RECORD, DETECTOR_WEIGHTS
 from train.detector.augment import Recipe
+from train.detector.release import SHIPPED_INPUT
 from train.files import write_json
 
 DEFAULT_SOURCES = ("andrewmvd", "ilc2021", "aizoo", "negatives")
@@ -70,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ship", type=Path, default=None, help="then release and export int8; where to put the .tflite"
     )
-    parser.add_argument("--input", default="512x384", help="with --ship: width x height of the device's input")
+    parser.add_argument("--input", default=SHIPPED_INPUT, help="with --ship: width x height of the device's input")
     parser.add_argument("--claim", default="", help="with --ship: runtimes to prove it in; unset: all of the export's")
     parser.add_argument("--stop-here", action="store_true", help="train no further; release what the run has")
     parser.add_argument("--no-mlflow", action="store_true", help="do not track the run")
