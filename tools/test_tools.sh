@@ -16,6 +16,7 @@ need 'command -v chromium' chromium
 need '/usr/bin/python3 -c "import gi; gi.require_version(\"GstRtspServer\", \"1.0\"); from gi.repository import GstRtspServer"' \
     python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good
 need 'command -v systemd-analyze' systemd
+need 'ls /usr/lib/*/libEGL_mesa.so.0 /usr/lib/*/libGL.so.1' libegl1 libgl1 libgl1-mesa-dri
 need 'ls /usr/lib/postgresql/*/bin/initdb' postgresql
 
 [ -z "$missing" ] && exit 0

@@ -15,6 +15,7 @@ COMMANDS = {
     "evaluate": ("train.evaluate_command", "measure a trained classifier, write its tables"),
     "train-detector": ("train.detector.train_command", "train the face detector"),
     "evaluate-detector": ("train.detector.evaluate_command", "measure a face detector"),
+    "draw-people": ("train.people.draw_command", "draw people to train the face detector with"),
     "search": ("train.runs.search_command", "search for better settings"),
     "keep": ("train.keep_command", "write a run's weights small enough to commit"),
     "promote": ("train.runs.promote_command", "make a run the one that ships"),

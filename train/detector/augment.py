@@ -18,9 +18,10 @@ from edge_agent.records import F32, U8
 from train.detector.cache import Sample
 from train.detector.drawn import cover_faces, turn_away
 from train.detector.geometry import areas, shorter_sides
+from train.detector.labels import FACE, UNSURE
+from train.detector.paste import paste_people
 from train.detector.spoil import spoil
-
-FACE, UNSURE = 1.0, -1.0
+from train.people.bank import Bank
 
 Chance = Annotated[float, Field(ge=0, le=1)]
 Pixels = Annotated[float, Field(ge=1, le=10_000)]
@@ -45,6 +46,7 @@ class Recipe:
     bare: Times = 1.0  # how much the score of a bare face counts, beside that of a masked one
     cover: Chance = 0.25
     turn_away: Chance = 0.0  # hair over bare faces
+    people: Chance = 0.0  # drawn people put in
     spoil: Chance = 0.7
 
 
@@ -57,7 +59,9 @@ class Picture:
     bare: np.ndarray
 
 
-def training_picture(samples: list[Sample], size: int, recipe: Recipe, rng: Generator) -> Picture:
+def training_picture(
+    samples: list[Sample], size: int, recipe: Recipe, rng: Generator, people: Bank | None = None
+) -> Picture:
     """One square picture of `size` px from the first sample, or from four where it becomes a mosaic."""
     if rng.random() < recipe.mosaic:
         picture = _mosaic(samples, size, recipe, rng)
@@ -68,6 +72,8 @@ def training_picture(samples: list[Sample], size: int, recipe: Recipe, rng: Gene
         pixels, faces = turn_away(pixels, labels, bare, rng)
         labels, bare = labels[faces], bare[faces]
     labels[bare & (labels[:, 4] > 0), 4] = recipe.bare
+    if people and rng.random() < recipe.people:
+        pixels, labels, bare = paste_people(pixels, labels, bare, people, rng)
     if rng.random() < recipe.cover:
         pixels = cover_faces(pixels, labels, bare, rng)
     if rng.random() < recipe.spoil:

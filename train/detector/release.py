@@ -59,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
     network = build_detector(channels, alpha, height, width, head_blocks_in(weights))
     load_weights(network, weights, "--weights")
     scale_boxes(network, args.box_scale)
-    score, figures = (args.score, {}) if args.score else choose_score(network, width, height, args)
+    seen = "val" in trained.get("splits", ())
+    score, figures = (args.score, {}) if args.score else choose_score(network, width, height, args, seen)
     with atomic_path(args.run / "model.keras") as partial:
         network.save(partial)
     record = {
@@ -87,9 +88,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def choose_score(network: Any, width: int, height: int, args: argparse.Namespace) -> tuple[float, dict[str, Any]]:
+def choose_score(
+    network: Any, width: int, height: int, args: argparse.Namespace, seen: bool
+) -> tuple[float, dict[str, Any]]:
     """The lowest score with no more than the wanted number of false boxes on val, and what it finds there.
 
+    seen: val was trained on, which is said beside the figures.
     metrics: name to figure; metrics_n: the faces or photographs of each; metrics_data: on what they were measured.
     """
     from train.detector.evaluate import look_at, measure, score_for_false_boxes
@@ -106,7 +110,7 @@ def choose_score(network: Any, width: int, height: int, args: argparse.Namespace
     counts = {f"val_recall_{name}": share.n for name, share in found.by_class.items()}
     metrics |= {"val_false_boxes_a_photograph": round(found.false_boxes / found.photos, 4), "val_ap50": found.ap50}
     counts |= {"val_false_boxes_a_photograph": found.photos, "val_ap50": sum(counts.values())}
-    data = f"the float network on val of {' and '.join(MAIN_SOURCES)}"
+    data = f"the float network on val of {' and '.join(MAIN_SOURCES)}" + (", which it was trained on" if seen else "")
     return score, {"metrics": metrics, "metrics_n": counts, "metrics_data": data}
 
 

@@ -10,7 +10,7 @@ import tomllib
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -44,6 +44,7 @@ class DetectorTraining:
     head_blocks: Annotated[int, Field(ge=0, le=16)] | None = None  # before each head; unset: as many as --start has
     stem_up_to: str = "block_3_project"  # layers up to here stay as they start; "": everything learns
     sources: Annotated[tuple[str, ...], Field(min_length=1)] = DEFAULT_SOURCES
+    splits: Annotated[tuple[Literal["train", "val"], ...], Field(min_length=1)] = ("train",)
     weights: dict[str, Annotated[float, Field(gt=0, le=1e6)]] = field(default_factory=dict)
     size_px: Annotated[int, Field(ge=64, le=2048, multiple_of=32)] = 320
     batch: Annotated[int, Field(ge=1, le=4096)] = 16
@@ -62,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--imagenet", type=Path, default=None, help="MobileNetV2 no-top weights; unset: Keras fetches them"
     )
     parser.add_argument("--teacher", type=Path, default=None, help="a YuNet .onnx: finds what no label names")
+    parser.add_argument("--people", type=Path, default=None, help="folder of `python -m train draw-people`")
     parser.add_argument("--start", type=Path, default=None, help="detector weights (.weights.h5) to start from")
     parser.add_argument(
         "--run", type=Path, default=Path("runs/detector"), help="folder of the run; a checkpoint is resumed"
@@ -80,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train; the run folder then holds average.weights.h5 and detector.json."""
     config = read_config(args.config)
-    for path in (args.imagenet, args.teacher, args.start):
+    for path in (args.imagenet, args.teacher, args.people, args.start):
         if path is not None and not path.exists():
             raise NotFoundError(f"{path} is not there")
     _check(args, config)
@@ -99,12 +101,14 @@ def run(args: argparse.Namespace) -> int:
     from train.detector.tracking import Tracking
     from train.detector.trainer import Training
     from train.models import load_weights
+    from train.people.bank import Bank
 
+    people = Bank(args.people) if config.recipe.people > 0 else None
     looked_at = read_looked_at(args.config.parent / config.looked_at) if config.looked_at else None
     cv2.setNumThreads(1)  # the loader's threads are enough
     keras.utils.set_random_seed(config.seed)
     teacher = open_teacher(args.teacher) if args.teacher else None
-    photos = read_photos(args.data, "train", config.sources)
+    photos = [photo for split in config.splits for photo in read_photos(args.data, split, config.sources)]
     begun_blocks = head_blocks_in(args.start) if args.start else 0
     blocks = config.head_blocks if config.head_blocks is not None else begun_blocks if args.start else HEAD_BLOCKS
     if blocks < begun_blocks:
@@ -148,6 +152,7 @@ def run(args: argparse.Namespace) -> int:
                 config.recipe,
                 config.seed + training.step,
                 config.loader_threads,
+                people,
             )
             with closing(stream):
                 training.run(stream, config.steps, tracking.report, config.report_every)
@@ -167,6 +172,8 @@ def _check(args: argparse.Namespace, config: DetectorTraining) -> None:
     """What the configuration needs of the command line, before anything is read."""
     if config.recipe.hard > 1.0 and args.start is None:
         raise ConfigError(f"{args.config}: recipe.hard needs a network that finds what is hard; give it as --start")
+    if config.recipe.people > 0 and args.people is None:
+        raise ConfigError(f"{args.config}: recipe.people needs drawn people; give what draw-people made as --people")
     wants = "crops is a source" if "crops" in config.sources else "believe_teacher is set"
     if args.teacher is None and ("crops" in config.sources or config.believe_teacher <= 1):
         raise ConfigError(f"{args.config}: {wants}, which needs a teacher; give a YuNet .onnx as --teacher")

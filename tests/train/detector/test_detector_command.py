@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from train.__main__ import main
+from train.people.bank import write_bank
+from train.people.cutout import Cutout
 
 ROOT = Path(__file__).parents[3]
 WEIGHTS = ROOT / "train" / "detector" / "weights" / "detector.weights.h5"
@@ -30,6 +32,7 @@ report_every = 2
 
 [recipe]
 hard = 2.0
+people = {people}
 """
 
 
@@ -49,9 +52,11 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def train(data: Path, steps: int, more: str = "", *options: str) -> subprocess.CompletedProcess[str]:
+def train(
+    data: Path, steps: int, more: str = "", *options: str, people: float = 0.0
+) -> subprocess.CompletedProcess[str]:
     folder = data.parent
-    (folder / "tiny.toml").write_text(more + CONFIG.format(steps=steps))
+    (folder / "tiny.toml").write_text(more + CONFIG.format(steps=steps, people=people))
     words = ["--config", folder / "tiny.toml", "--data", data, "--start", WEIGHTS, "--run", folder / "run", *options]
     command = [sys.executable, "-m", "train", "train-detector", *words, "--cache", folder / "cache", "--no-mlflow"]
     return subprocess.run([str(c) for c in command], cwd=ROOT, capture_output=True, text=True, timeout=300)
@@ -82,10 +87,33 @@ def test_a_network_is_not_made_shallower_than_what_it_starts_from(data: Path) ->
 def test_what_needs_a_teacher_asks_for_one(
     data: Path, capsys: pytest.CaptureFixture[str], more: str, says: str
 ) -> None:
-    text = more + CONFIG.format(steps=2)
+    text = more + CONFIG.format(steps=2, people=0.0)
     (data.parent / "tiny.toml").write_text(text.replace('["own"]', '["own", "crops"]') if "crops" in more else text)
     assert main(["train-detector", "--config", str(data.parent / "tiny.toml"), "--start", str(WEIGHTS)]) == 78
     assert f"{says}, which needs a teacher; give a YuNet .onnx as --teacher" in capsys.readouterr().err
+
+
+def test_a_run_takes_val_and_drawn_people_too(data: Path) -> None:
+    rows = (data / "splits.csv").read_text()
+    (data / "splits.csv").write_text(rows.replace("own,1,1,train", "own,1,1,val"))
+    pixels = np.full((64, 64, 4), 255, np.uint8)
+    write_bank(data.parent / "people", [Cutout(pixels, np.array([8, 8, 40, 40], np.float32), "without_mask", 0.9, 0.6)])
+    more = 'splits = ["train", "val"]\n'
+    asked = train(data, 2, more, people=1.0)
+    assert asked.returncode == 78, asked.stderr[-2000:]
+    assert "recipe.people needs drawn people; give what draw-people made as --people" in asked.stderr
+    done = train(data, 2, more, "--people", str(data.parent / "people"), people=1.0)
+    assert done.returncode == 0, done.stderr[-2000:]
+    told = json.loads((data.parent / "run/detector.json").read_text())
+    assert told["splits"] == ["train", "val"]
+    assert told["epochs"] == 2.0  # four pictures of two photographs
+
+
+def test_test_is_never_trained_on(data: Path) -> None:
+    done = train(data, 2, 'splits = ["train", "test"]\n')
+    assert done.returncode == 78, done.stderr[-2000:]
+    assert "splits" in done.stderr
+    assert "'test'" in done.stderr
 
 
 def test_a_run_that_never_began_cannot_stop_here(data: Path) -> None:

@@ -1,0 +1,102 @@
+"""Drawn people put into photographs: who looks away, nods or shows a profile, and who is seen from behind."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+
+from edge_agent.records import F32, U8
+from train.detector.geometry import areas, shorter_sides
+from train.detector.labels import FACE, UNSURE
+from train.people.bank import Bank
+
+_SMALLEST_PX, _LARGEST_PX = 9.0, 110.0  # of a face's shorter side
+_MOST = 3  # people at once
+_HIDDEN, _HALF_HIDDEN = 0.5, 0.2  # of a face, by people before it
+
+
+def paste_people(pixels: U8, labels: F32, bare: np.ndarray, bank: Bank, rng: Generator) -> tuple[U8, F32, np.ndarray]:
+    """One to three people before what the picture shows: pixels, labels (n, 5), and which of them are bare, (n,).
+
+    What a drawn person wears is not for others to draw over, so none counts as bare. From behind there is no label;
+    what is neither face nor back, and a face that is half hidden, is unsure.
+    """
+    out = pixels.copy()
+    for _ in range(rng.integers(1, _MOST + 1)):
+        person = bank[int(rng.integers(len(bank)))]
+        side = float(shorter_sides(person.box[None])[0])
+        scale = np.exp(rng.uniform(np.log(_SMALLEST_PX), np.log(_LARGEST_PX))) / max(side, 1.0)
+        cut, box = _placed(person.pixels, person.box, scale, bool(rng.random() < 0.5))
+        middle = rng.uniform(0, 1, 2) * out.shape[1::-1]
+        corner = (middle - (box[:2] + box[2:]) / 2).astype(int)
+        alpha = _blend(out, cut, corner, rng)
+        labels, bare = _hide(labels, bare, alpha)
+        if not person.is_back:
+            box = box + np.tile(corner, 2).astype(np.float32)
+            label = _label(box, out.shape[1], out.shape[0], person.is_face)
+            labels, bare = np.concatenate([labels, label]), np.concatenate([bare, np.zeros(len(label), bool)])
+    return out, labels, bare
+
+
+def _placed(pixels: U8, box: F32, scale: float, mirrored: bool) -> tuple[U8, F32]:
+    """The cutout at a size, and the box of its face there."""
+    if mirrored:
+        width = pixels.shape[1]
+        pixels, box = pixels[:, ::-1], np.array([width - box[2], box[1], width - box[0], box[3]], np.float32)
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return np.asarray(
+        cv2.resize(np.ascontiguousarray(pixels), None, fx=scale, fy=scale, interpolation=way)
+    ), box * scale
+
+
+def _blend(out: U8, cut: U8, corner: np.ndarray, rng: Generator) -> F32:
+    """Put a cutout into the picture, in its light and sharpness. How much of each pixel it hides, (height, width)."""
+    rows, columns = out.shape[:2]
+    left, top = (int(v) for v in corner)
+    x0, y0, x1, y1 = max(0, left), max(0, top), min(columns, left + cut.shape[1]), min(rows, top + cut.shape[0])
+    hidden = np.zeros((rows, columns), np.float32)
+    if x0 >= x1 or y0 >= y1:
+        return hidden
+    part = cut[y0 - top : y1 - top, x0 - left : x1 - left].astype(np.float32)
+    alpha = part[..., 3] / 255
+    if y1 < rows:  # the chest ends in the picture: without an edge
+        height = part.shape[0]
+        alpha *= np.clip((height - np.arange(height, dtype=np.float32)) / (rng.uniform(0.03, 0.3) * height), 0, 1)[
+            :, None
+        ]
+    area = out[y0:y1, x0:x1].astype(np.float32)
+    drawn = part[..., :3]
+    if rng.random() < 0.6:  # as light as what is there
+        own = float((drawn.mean(axis=2) * alpha).sum() / max(1.0, float(alpha.sum())))
+        drawn = drawn * np.clip(float(area.mean()) / max(own, 8.0), 0.5, 2.0) ** rng.uniform(0.2, 1.0)
+    if rng.random() < 0.5:
+        blur = float(rng.uniform(0.3, 1.3))
+        drawn, alpha = cv2.GaussianBlur(drawn, (0, 0), blur), cv2.GaussianBlur(alpha, (0, 0), blur)
+    if rng.random() < 0.5:
+        drawn = drawn + rng.normal(0, rng.uniform(2, 9), (*drawn.shape[:2], 1)).astype(np.float32)
+    mixed = drawn * alpha[..., None] + area * (1 - alpha[..., None])
+    out[y0:y1, x0:x1] = np.clip(mixed, 0, 255).astype(np.uint8)
+    hidden[y0:y1, x0:x1] = alpha
+    return hidden
+
+
+def _hide(labels: F32, bare: np.ndarray, alpha: F32) -> tuple[F32, np.ndarray]:
+    """Labels of what is still seen; a face that is now half hidden is unsure."""
+    shares = np.zeros(len(labels))
+    for row, label in enumerate(labels):
+        x0, y0, x1, y1 = (int(v) for v in (*np.floor(label[:2]), *np.ceil(label[2:4])))
+        shares[row] = alpha[y0:y1, x0:x1].mean()
+    seen = labels.copy()
+    seen[shares > _HALF_HIDDEN, 4] = UNSURE
+    return seen[shares <= _HIDDEN], bare[shares <= _HIDDEN]
+
+
+def _label(box: F32, width: int, height: int, is_face: bool) -> F32:
+    """Row (1, 5) of a face in the picture, or none, (0, 5)."""
+    inside = np.clip(box, 0, (width, height, width, height)).astype(np.float32)
+    visible = float(areas(inside[None])[0] / max(1e-6, float(areas(box[None])[0])))
+    if visible < 0.02:
+        return np.zeros((0, 5), np.float32)
+    sure = is_face and visible > 0.55 and float(shorter_sides(inside[None])[0]) >= _SMALLEST_PX - 0.5
+    return np.append(inside, FACE if sure else UNSURE).astype(np.float32)[None]

@@ -1,0 +1,1 @@
+"""People drawn from MakeHuman's meshes: profiles, bowed heads and backs of heads, of which photographs show few."""
