@@ -13,7 +13,7 @@ from train.people.bank import Bank
 
 _SMALLEST_PX, _LARGEST_PX = 9.0, 110.0  # of a face's shorter side
 _MOST = 3  # people at once
-_HIDDEN, _HALF_HIDDEN = 0.5, 0.2  # of a face, by people before it
+_HIDDEN, _HALF_HIDDEN = 0.85, 0.2  # of a face, by people before it
 
 
 def paste_people(pixels: U8, labels: F32, bare: np.ndarray, bank: Bank, rng: Generator) -> tuple[U8, F32, np.ndarray]:
@@ -39,18 +39,18 @@ def paste_people(pixels: U8, labels: F32, bare: np.ndarray, bank: Bank, rng: Gen
     return out, labels, bare
 
 
-def _placed(pixels: U8, box: F32, scale: float, mirrored: bool) -> tuple[U8, F32]:
-    """The cutout at a size, and the box of its face there."""
+def _placed(pixels: U8, box: F32, scale: float, mirrored: bool) -> tuple[F32, F32]:
+    """The cutout at a size, float32 BGRA from 0 to 1, colours times alpha, and the box of its face there."""
     if mirrored:
         width = pixels.shape[1]
         pixels, box = pixels[:, ::-1], np.array([width - box[2], box[1], width - box[0], box[3]], np.float32)
+    cut = pixels.astype(np.float32) / 255
+    cut[..., :3] *= cut[..., 3:]  # else the black around it darkens its edge
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    return np.asarray(
-        cv2.resize(np.ascontiguousarray(pixels), None, fx=scale, fy=scale, interpolation=way)
-    ), box * scale
+    return np.asarray(cv2.resize(cut, None, fx=scale, fy=scale, interpolation=way), np.float32), box * scale
 
 
-def _blend(out: U8, cut: U8, corner: np.ndarray, rng: Generator) -> F32:
+def _blend(out: U8, cut: F32, corner: np.ndarray, rng: Generator) -> F32:
     """Put a cutout into the picture, in its light and sharpness. How much of each pixel it hides, (height, width)."""
     rows, columns = out.shape[:2]
     left, top = (int(v) for v in corner)
@@ -58,26 +58,22 @@ def _blend(out: U8, cut: U8, corner: np.ndarray, rng: Generator) -> F32:
     hidden = np.zeros((rows, columns), np.float32)
     if x0 >= x1 or y0 >= y1:
         return hidden
-    part = cut[y0 - top : y1 - top, x0 - left : x1 - left].astype(np.float32)
-    alpha = part[..., 3] / 255
+    part = cut[y0 - top : y1 - top, x0 - left : x1 - left].copy()
     if y1 < rows:  # the chest ends in the picture: without an edge
-        height = part.shape[0]
-        alpha *= np.clip((height - np.arange(height, dtype=np.float32)) / (rng.uniform(0.03, 0.3) * height), 0, 1)[
-            :, None
-        ]
-    area = out[y0:y1, x0:x1].astype(np.float32)
-    drawn = part[..., :3]
+        from_below = np.arange(len(part), 0, -1, dtype=np.float32)[:, None, None]
+        part *= np.clip(from_below / (rng.uniform(0.03, 0.3) * len(part)), 0, 1)
+    area = out[y0:y1, x0:x1].astype(np.float32) / 255
     if rng.random() < 0.6:  # as light as what is there
-        own = float((drawn.mean(axis=2) * alpha).sum() / max(1.0, float(alpha.sum())))
-        drawn = drawn * np.clip(float(area.mean()) / max(own, 8.0), 0.5, 2.0) ** rng.uniform(0.2, 1.0)
+        own = float(part[..., :3].mean(axis=2).sum() / max(1.0, float(part[..., 3].sum())))
+        part[..., :3] *= np.clip(float(area.mean()) / max(own, 0.03), 0.5, 2.0) ** rng.uniform(0.2, 1.0)
     if rng.random() < 0.5:
-        blur = float(rng.uniform(0.3, 1.3))
-        drawn, alpha = cv2.GaussianBlur(drawn, (0, 0), blur), cv2.GaussianBlur(alpha, (0, 0), blur)
+        part = cv2.GaussianBlur(part, (0, 0), float(rng.uniform(0.3, 1.3)))
     if rng.random() < 0.5:
-        drawn = drawn + rng.normal(0, rng.uniform(2, 9), (*drawn.shape[:2], 1)).astype(np.float32)
-    mixed = drawn * alpha[..., None] + area * (1 - alpha[..., None])
-    out[y0:y1, x0:x1] = np.clip(mixed, 0, 255).astype(np.uint8)
-    hidden[y0:y1, x0:x1] = alpha
+        noise = rng.normal(0, rng.uniform(0.008, 0.035), (*part.shape[:2], 1)).astype(np.float32)
+        part[..., :3] += noise * part[..., 3:]
+    mixed = part[..., :3] + area * (1 - part[..., 3:])
+    out[y0:y1, x0:x1] = (np.clip(mixed, 0, 1) * 255).astype(np.uint8)
+    hidden[y0:y1, x0:x1] = part[..., 3]
     return hidden
 
 

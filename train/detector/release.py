@@ -6,6 +6,7 @@ The network is fully convolutional: the input size is chosen here, not by traini
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--weights", type=Path, default=None, help="unset: the run's average")
     parser.add_argument("--input", default=SHIPPED_INPUT, help="width x height of the network's input, multiples of 32")
-    parser.add_argument("--score", type=float, default=None, help="boxes below it are dropped; unset: chosen on val")
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with splits.csv, for val")
-    parser.add_argument("--false-boxes", type=float, default=0.6, help="a photograph of val, where the score is chosen")
+    parser.add_argument(
+        "--score", type=float, default=None, help="boxes below it are dropped; unset: chosen on --split"
+    )
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with splits.csv")
+    parser.add_argument(
+        "--split",
+        choices=("val", "train"),
+        default=None,
+        help="where the score is chosen; unset: val, or train where val was trained on",
+    )
+    parser.add_argument("--false-boxes", type=float, default=0.6, help="a photograph of --split, at the chosen score")
     parser.add_argument(
         "--box-scale", type=float, default=1.0, help="boxes so much larger than trained, about their centres (docs)"
     )
@@ -50,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
     trained = read_settings(args.run / DETECTOR_RECORD) or read_settings(weights.with_name(DETECTOR_RECORD))
     try:
         channels, alpha = int(trained.get("channels", 64)), float(trained.get("alpha", 0.35))
+        learnt = tuple(trained.get("learnt_splits", ("train",)))
     except (TypeError, ValueError) as error:
         raise ModelError(f"{DETECTOR_RECORD} of {weights} describes no network: {error}") from None
 
@@ -59,8 +69,10 @@ def run(args: argparse.Namespace) -> int:
     network = build_detector(channels, alpha, height, width, head_blocks_in(weights))
     load_weights(network, weights, "--weights")
     scale_boxes(network, args.box_scale)
-    seen = "val" in trained.get("splits", ())
-    score, figures = (args.score, {}) if args.score else choose_score(network, width, height, args, seen)
+    split = args.split or ("train" if "val" in learnt else "val")
+    score, figures = (args.score, {}) if args.score else choose_score(network, width, height, args, split)
+    if figures and split in learnt:
+        figures["metrics_data"] += ", which it was trained on"
     with atomic_path(args.run / "model.keras") as partial:
         network.save(partial)
     record = {
@@ -89,11 +101,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def choose_score(
-    network: Any, width: int, height: int, args: argparse.Namespace, seen: bool
+    network: Any, width: int, height: int, args: argparse.Namespace, split: str
 ) -> tuple[float, dict[str, Any]]:
-    """The lowest score with no more than the wanted number of false boxes on val, and what it finds there.
+    """The lowest score with no more than the wanted number of false boxes on a split, and what it finds there.
 
-    seen: val was trained on, which is said beside the figures.
     metrics: name to figure; metrics_n: the faces or photographs of each; metrics_data: on what they were measured.
     """
     from train.detector.evaluate import look_at, measure, score_for_false_boxes
@@ -102,15 +113,17 @@ def choose_score(
     from train.detector.photos import read_photos
 
     detector = KerasDetector(network, width, height, LOWEST_SCORE, args.nms_iou)
-    looks = look_at(detector, read_photos(args.data, "val", MAIN_SOURCES))
-    score = round(score_for_false_boxes(looks, int(args.false_boxes * len(looks))), 3)
+    looks = look_at(detector, read_photos(args.data, split, MAIN_SOURCES))
+    lowest = score_for_false_boxes(looks, int(args.false_boxes * len(looks)))
+    score = math.ceil(lowest * 1000) / 1000  # rounded down, it would let another box in
     found = measure(looks, score)
-    print(table([(f"val, float, at {score}", found)]), flush=True)
-    metrics = {f"val_recall_{name}": round(share.value, 4) for name, share in found.by_class.items()}
-    counts = {f"val_recall_{name}": share.n for name, share in found.by_class.items()}
-    metrics |= {"val_false_boxes_a_photograph": round(found.false_boxes / found.photos, 4), "val_ap50": found.ap50}
-    counts |= {"val_false_boxes_a_photograph": found.photos, "val_ap50": sum(counts.values())}
-    data = f"the float network on val of {' and '.join(MAIN_SOURCES)}" + (", which it was trained on" if seen else "")
+    print(table([(f"{split}, float, at {score}", found)]), flush=True)
+    metrics = {f"{split}_recall_{name}": round(share.value, 4) for name, share in found.by_class.items()}
+    counts = {f"{split}_recall_{name}": share.n for name, share in found.by_class.items()}
+    rate, ap50 = f"{split}_false_boxes_a_photograph", f"{split}_ap50"
+    metrics |= {rate: round(found.false_boxes / found.photos, 4), ap50: found.ap50}
+    counts |= {rate: found.photos, ap50: sum(counts.values())}
+    data = f"the float network on {split} of {' and '.join(MAIN_SOURCES)}"
     return score, {"metrics": metrics, "metrics_n": counts, "metrics_data": data}
 
 

@@ -19,6 +19,8 @@ from export.source import DETECTOR_RECORD, DETECTOR_WEIGHTS
 from train.detector.augment import Recipe
 from train.detector.release import SHIPPED_INPUT
 from train.files import write_json
+from train.keep_command import read_settings
+from train.people.bank import Bank
 
 DEFAULT_SOURCES = ("andrewmvd", "ilc2021", "aizoo", "negatives")
 FREE = ("steps", "loader_threads", "report_every")  # a run may be gone on with under other values of these
@@ -86,6 +88,7 @@ def run(args: argparse.Namespace) -> int:
         if path is not None and not path.exists():
             raise NotFoundError(f"{path} is not there")
     _check(args, config)
+    people = Bank(args.people) if args.people else None
     os.environ.setdefault("OMP_NUM_THREADS", str(args.threads))
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(args.threads))
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
@@ -101,14 +104,14 @@ def run(args: argparse.Namespace) -> int:
     from train.detector.tracking import Tracking
     from train.detector.trainer import Training
     from train.models import load_weights
-    from train.people.bank import Bank
 
-    people = Bank(args.people) if config.recipe.people > 0 else None
     looked_at = read_looked_at(args.config.parent / config.looked_at) if config.looked_at else None
     cv2.setNumThreads(1)  # the loader's threads are enough
     keras.utils.set_random_seed(config.seed)
     teacher = open_teacher(args.teacher) if args.teacher else None
-    photos = [photo for split in config.splits for photo in read_photos(args.data, split, config.sources)]
+    photos = [
+        photo for split in dict.fromkeys(config.splits) for photo in read_photos(args.data, split, config.sources)
+    ]
     begun_blocks = head_blocks_in(args.start) if args.start else 0
     blocks = config.head_blocks if config.head_blocks is not None else begun_blocks if args.start else HEAD_BLOCKS
     if blocks < begun_blocks:
@@ -126,6 +129,7 @@ def run(args: argparse.Namespace) -> int:
         "head_blocks": blocks,
         "start": str(args.start or "imagenet"),
         "teacher_sha256": teacher.sha256 if teacher else "",
+        "people_sha256": people.sha256 if people else "",
     }
     settings = {name: value for name, value in described.items() if name not in FREE}
     training = Training(network, trained, config.rate, args.run, config.relative, config.sure_iou, settings)
@@ -159,6 +163,7 @@ def run(args: argparse.Namespace) -> int:
         summary = described | {
             "trained_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "steps": training.step,
+            "learnt_splits": learnt_splits(args.start, config.splits),
             "pictures": training.pictures,
             "epochs": round(training.pictures / len(cache), 1),
             "mlflow_run_id": tracking.run_id,
@@ -168,12 +173,20 @@ def run(args: argparse.Namespace) -> int:
     return 0 if args.ship is None else _ship(args)
 
 
+def learnt_splits(start: Path | None, splits: tuple[str, ...]) -> list[str]:
+    """The splits that the network has seen, here or before: what `detector.json` beside the starting weights says."""
+    before = read_settings(start.with_name(DETECTOR_RECORD)).get("learnt_splits", ["train"]) if start else []
+    return sorted({*splits, *(str(split) for split in before)})
+
+
 def _check(args: argparse.Namespace, config: DetectorTraining) -> None:
     """What the configuration needs of the command line, before anything is read."""
     if config.recipe.hard > 1.0 and args.start is None:
         raise ConfigError(f"{args.config}: recipe.hard needs a network that finds what is hard; give it as --start")
     if config.recipe.people > 0 and args.people is None:
         raise ConfigError(f"{args.config}: recipe.people needs drawn people; give what draw-people made as --people")
+    if config.recipe.people == 0 and args.people is not None:
+        raise ConfigError(f"--people is given, but recipe.people in {args.config} is 0; say how often they are put in")
     wants = "crops is a source" if "crops" in config.sources else "believe_teacher is set"
     if args.teacher is None and ("crops" in config.sources or config.believe_teacher <= 1):
         raise ConfigError(f"{args.config}: {wants}, which needs a teacher; give a YuNet .onnx as --teacher")

@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
 from edge_agent.errors import ConfigError, NotFoundError
-from edge_agent.records import F32, U8
-from train.files import write_atomically
+from edge_agent.records import U8
+from train.files import DiskError, write_atomically
 from train.people.cutout import Cutout
 
 _INDEX, _PIXELS = "people.json", "pixels.bin"
 
 
+class _Entry(BaseModel):
+    """What is kept of a person beside the pixels."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    box: tuple[float, float, float, float]
+    front: float
+    visible: float
+
+    @model_validator(mode="after")
+    def _has_a_face(self) -> _Entry:
+        left, top, right, bottom = self.box
+        if not (left < right and top < bottom):
+            raise ValueError(f"the box {self.box} is none")
+        return self
+
+
 class Bank:
-    """People by number, read from a memory map."""
+    """People by number, read from a memory map. sha256: of what is known of them, which no other drawing shares."""
 
     def __init__(self, folder: Path) -> None:
         """Raises NotFoundError, or ConfigError where the folder holds something else."""
         try:
-            self._entries: list[dict[str, Any]] = json.loads((folder / _INDEX).read_text())
+            text = (folder / _INDEX).read_bytes()
+            self._entries = TypeAdapter(list[_Entry]).validate_json(text)
             pixels = np.memmap(folder / _PIXELS, np.uint8, "r")
             px = int((len(pixels) / (4 * len(self._entries))) ** 0.5)
             self._pixels = pixels.reshape(len(self._entries), px, px, 4)
@@ -31,8 +50,10 @@ class Bank:
             raise NotFoundError(
                 f"{error.filename} is not there; draw people with `python -m train draw-people`"
             ) from error
-        except (OSError, ValueError, TypeError, ZeroDivisionError) as error:
-            raise ConfigError(f"{folder} holds no whole drawing of people ({error}); draw them again") from error
+        except (OSError, ValidationError, ValueError, ZeroDivisionError) as error:
+            reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+            raise ConfigError(f"{folder} holds no whole drawing of people ({reason}); draw them again") from error
+        self.sha256 = hashlib.sha256(text).hexdigest()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -40,8 +61,7 @@ class Bank:
     def __getitem__(self, number: int) -> Cutout:
         entry = self._entries[number]
         pixels: U8 = self._pixels[number]
-        box: F32 = np.array(entry["box"], np.float32)
-        return Cutout(pixels, box, entry["wears"], entry["front"], entry["visible"])
+        return Cutout(pixels, np.array(entry.box, np.float32), entry.front, entry.visible)
 
 
 def write_bank(folder: Path, people: Iterable[Cutout]) -> None:
@@ -53,10 +73,13 @@ def write_bank(folder: Path, people: Iterable[Cutout]) -> None:
             entries.append(
                 {
                     "box": [round(float(edge), 2) for edge in person.box],
-                    "wears": person.wears,
                     "front": round(person.front, 3),
                     "visible": round(person.visible, 3),
                 }
             )
+        try:
+            (folder / _INDEX).unlink(missing_ok=True)  # a kill in between leaves no index of other people
+        except OSError as error:
+            raise DiskError(f"cannot write in {folder}: {error.strerror}; give another folder") from error
     with write_atomically(folder / _INDEX) as out:
         out.write(json.dumps(entries).encode())

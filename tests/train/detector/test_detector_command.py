@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from train.__main__ import main
-from train.people.bank import write_bank
+from train.detector.train_command import learnt_splits
+from train.people.bank import Bank, write_bank
 from train.people.cutout import Cutout
 
 ROOT = Path(__file__).parents[3]
@@ -97,7 +98,7 @@ def test_a_run_takes_val_and_drawn_people_too(data: Path) -> None:
     rows = (data / "splits.csv").read_text()
     (data / "splits.csv").write_text(rows.replace("own,1,1,train", "own,1,1,val"))
     pixels = np.full((64, 64, 4), 255, np.uint8)
-    write_bank(data.parent / "people", [Cutout(pixels, np.array([8, 8, 40, 40], np.float32), "without_mask", 0.9, 0.6)])
+    write_bank(data.parent / "people", [Cutout(pixels, np.array([8, 8, 40, 40], np.float32), 0.9, 0.6)])
     more = 'splits = ["train", "val"]\n'
     asked = train(data, 2, more, people=1.0)
     assert asked.returncode == 78, asked.stderr[-2000:]
@@ -105,8 +106,23 @@ def test_a_run_takes_val_and_drawn_people_too(data: Path) -> None:
     done = train(data, 2, more, "--people", str(data.parent / "people"), people=1.0)
     assert done.returncode == 0, done.stderr[-2000:]
     told = json.loads((data.parent / "run/detector.json").read_text())
-    assert told["splits"] == ["train", "val"]
+    assert told["splits"] == told["learnt_splits"] == ["train", "val"]
+    assert told["people_sha256"] == Bank(data.parent / "people").sha256
     assert told["epochs"] == 2.0  # four pictures of two photographs
+
+
+def test_what_was_learnt_before_stays_learnt(tmp_path: Path) -> None:
+    start = tmp_path / "average.weights.h5"
+    assert learnt_splits(None, ("train",)) == ["train"]
+    assert learnt_splits(start, ("train",)) == ["train"]
+    (tmp_path / "detector.json").write_text('{"learnt_splits": ["train", "val"]}')
+    assert learnt_splits(start, ("train",)) == ["train", "val"]
+
+
+def test_people_that_no_window_would_show_are_refused(data: Path) -> None:
+    done = train(data, 2, "", "--people", str(data))
+    assert done.returncode == 78, done.stderr[-2000:]
+    assert "--people is given, but recipe.people" in done.stderr
 
 
 def test_test_is_never_trained_on(data: Path) -> None:

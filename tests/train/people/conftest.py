@@ -44,7 +44,8 @@ def makehuman(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = root / "public" / "data"
     head, quads = egg(*HEAD)
     body, more = egg(*BODY)
-    vertices = np.concatenate([head, body])
+    helper = np.array([[0.0, 90.0, 0.0]])  # of no triangle
+    vertices = np.concatenate([head, body, helper])
     quads += [[corner + len(head) for corner in quad] for quad in more]
     _write(data / "models" / "human_full_size.json", mesh(vertices, quads))
     names = _targets()

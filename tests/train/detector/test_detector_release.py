@@ -1,0 +1,64 @@
+"""Kept weights become model.keras and model.json; the score is chosen on a split, and the record says which."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import cv2
+import pytest
+
+from train.detector import release
+
+ROOT = Path(__file__).parents[3]
+WEIGHTS = ROOT / "train" / "detector" / "weights" / "detector.weights.h5"
+VOC = """<annotation><object><name>without_mask</name><bndbox><xmin>{0}</xmin><ymin>{1}</ymin><xmax>{2}</xmax>
+<ymax>{3}</ymax></bndbox></object></annotation>"""
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A photograph of each set in train and in val, all a frame of the sample clip with its face labelled."""
+    from train.detector.keras_detector import KerasDetector
+
+    clip = cv2.VideoCapture(str(ROOT / "edge_agent" / "samples" / "sample.mp4"))
+    clip.set(cv2.CAP_PROP_POS_FRAMES, 30)
+    frame = clip.read()[1]
+    clip.release()
+    face = KerasDetector.open(WEIGHTS, 320, 256, 0.3, 0.45).detect(frame)[0].box
+    box = [round(edge) for edge in (face.x, face.y, face.x + face.w, face.y + face.h)]
+    rows = ["set,image,group,split"]
+    for source in ("andrewmvd", "ilc2021"):
+        for folder in ("images", "annotations"):
+            (tmp_path / "data" / source / folder).mkdir(parents=True)
+        for split in ("train", "val"):
+            cv2.imwrite(str(tmp_path / "data" / source / "images" / f"{split}.jpg"), frame)
+            (tmp_path / "data" / source / "annotations" / f"{split}.xml").write_text(VOC.format(*box))
+            rows.append(f"{source},{split},{split},{split}")
+    (tmp_path / "data" / "splits.csv").write_text("\n".join(rows) + "\n")
+    return tmp_path / "data"
+
+
+@pytest.mark.parametrize(
+    ("learnt", "asked", "split"),
+    [(["train"], [], "val"), (["train", "val"], ["--split", "val"], "val"), (["train", "val"], [], "train")],
+)
+def test_the_record_says_where_the_score_was_chosen(
+    data: Path, tmp_path: Path, learnt: list[str], asked: list[str], split: str
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "detector.json").write_text(json.dumps({"channels": 64, "learnt_splits": learnt}))
+    parser = argparse.ArgumentParser()
+    release.add_arguments(parser)
+    words = ["--run", str(run), "--weights", str(WEIGHTS), "--input", "320x256", "--data", str(data)]
+    assert release.run(parser.parse_args([*words, *asked, "--false-boxes", "2"])) == 0
+    record = json.loads((run / "model.json").read_text())
+    assert record["metrics"][f"{split}_recall_without_mask"] == 1.0
+    assert record["metrics_n"][f"{split}_recall_without_mask"] == 2
+    assert record["metrics"][f"{split}_false_boxes_a_photograph"] <= 2
+    assert 0 <= record["score_threshold"] < 1
+    wanted = f"the float network on {split} of andrewmvd and ilc2021"
+    assert record["metrics_data"] == wanted + (", which it was trained on" if split in learnt else "")
+    assert (run / "model.keras").stat().st_size > 500_000
