@@ -71,6 +71,20 @@ def deepen(shallow: keras.Model, deep: keras.Model) -> None:
         deep.get_layer(layer.name).set_weights(layer.get_weights())
 
 
+def mix(model: keras.Model, other: keras.Model, share: float) -> None:
+    """Move the weights by a share towards those of another network, which may have fewer blocks.
+
+    The mean of networks that were trained on from one another finds more than each (model soups, Wortsman et al., ICML
+    2022). A block that the other lacks adds nothing there.
+    """
+    theirs = {layer.name: layer.get_weights() for layer in other.layers}
+    for layer in model.layers:
+        ours = layer.get_weights()
+        absent = [weight * 0 for weight in ours] if layer.name.endswith("_pointwise") else ours
+        towards = theirs.get(layer.name, absent)
+        layer.set_weights([(1 - share) * a + share * b for a, b in zip(ours, towards, strict=True)])
+
+
 def split(model: keras.Model, last: str) -> tuple[keras.Model, keras.Model]:
     """Two networks that share the model's weights: picture to what layer `last` gives, and from there to the maps."""
     if last not in {layer.name for layer in model.layers}:

@@ -26,6 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--run", type=Path, default=Path("runs/detector"), help="folder of the run; with --weights made where missing"
     )
     parser.add_argument("--weights", type=Path, default=None, help="unset: the run's average")
+    parser.add_argument("--mix", type=Path, default=None, help="weights of an earlier version, to mix in")
+    parser.add_argument("--mix-share", type=float, default=0.4, help="of --mix in the sum")
     parser.add_argument("--input", default=SHIPPED_INPUT, help="width x height of the network's input, multiples of 32")
     parser.add_argument(
         "--score", type=float, default=None, help="boxes below it are dropped; unset: chosen on --split"
@@ -49,13 +51,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write model.keras and model.json into the run's folder."""
     width, height = read_size(args.input)
-    for name, low, high in (("box_scale", 0.5, 2), ("score", 0, 1), ("nms_iou", 0, 1), ("false_boxes", 0, 1000)):
+    bounds = {"box_scale": (0.5, 2), "score": (0, 1), "nms_iou": (0, 1), "false_boxes": (0, 1000), "mix_share": (0, 1)}
+    for name, (low, high) in bounds.items():
         value = getattr(args, name)
         if value is not None and not low < value < high:
             raise UsageError(f"--{name.replace('_', '-')} is {value}; give a number between {low} and {high}")
     weights = args.weights or args.run / DETECTOR_WEIGHTS
-    if not weights.is_file():
-        raise NotFoundError(f"{weights} is not there; train first, or give --weights")
+    for path in (weights, args.mix):
+        if path is not None and not path.is_file():
+            raise NotFoundError(f"{path} is not there; train first, or give --weights")
     trained = read_settings(args.run / DETECTOR_RECORD) or read_settings(weights.with_name(DETECTOR_RECORD))
     try:
         channels, alpha = int(trained.get("channels", 64)), float(trained.get("alpha", 0.35))
@@ -63,11 +67,15 @@ def run(args: argparse.Namespace) -> int:
     except (TypeError, ValueError) as error:
         raise ModelError(f"{DETECTOR_RECORD} of {weights} describes no network: {error}") from None
 
-    from train.detector.network import STRIDES, build_detector, head_blocks_in, scale_boxes
+    from train.detector.network import STRIDES, build_detector, head_blocks_in, mix, scale_boxes
     from train.models import load_weights
 
     network = build_detector(channels, alpha, height, width, head_blocks_in(weights))
     load_weights(network, weights, "--weights")
+    if args.mix is not None:
+        other = build_detector(channels, alpha, head_blocks=head_blocks_in(args.mix))
+        load_weights(other, args.mix, "--mix")
+        mix(network, other, args.mix_share)
     scale_boxes(network, args.box_scale)
     split = args.split or ("train" if "val" in learnt else "val")
     score, figures = (args.score, {}) if args.score else choose_score(network, width, height, args, split)
@@ -92,6 +100,7 @@ def run(args: argparse.Namespace) -> int:
         "strides": list(STRIDES),
         "score_threshold": score,
         "box_scale": args.box_scale,
+        "mix_share": args.mix_share if args.mix is not None else None,
         "nms_iou": args.nms_iou,
         **figures,
     }

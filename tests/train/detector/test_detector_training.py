@@ -27,6 +27,7 @@ from train.detector.network import (  # noqa: E402
     fold,
     head_blocks_in,
     load_imagenet,
+    mix,
     scale_boxes,
     split,
 )
@@ -372,3 +373,21 @@ def test_a_committed_configuration_reads(name: str) -> None:
 def test_an_input_size_that_the_pyramid_cannot_tile_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--input"):
         read_size(text)
+
+
+def test_a_network_is_moved_towards_one_with_fewer_blocks() -> None:
+    picture = np.random.default_rng(1).uniform(0, 255, (1, 64, 64, 3)).astype(np.float32)
+    keras.utils.set_random_seed(1)
+    shallow, deep = build_detector(16, head_blocks=1), build_detector(16, head_blocks=2)
+    for layer in deep.layers:
+        layer.set_weights([w + np.random.default_rng(2).normal(0, 0.02, w.shape) for w in layer.get_weights()])
+    before = [np.array(out) for out in deep(picture)]
+    mix(deep, shallow, 0.0)
+    for a, b in zip(before, deep(picture), strict=True):
+        assert np.array(b) == pytest.approx(a, abs=1e-4)
+    middle = np.array(deep.get_layer("score_8").get_weights()[0] + shallow.get_layer("score_8").get_weights()[0]) / 2
+    mix(deep, shallow, 0.5)
+    assert deep.get_layer("score_8").get_weights()[0] == pytest.approx(middle, abs=1e-6)
+    mix(deep, shallow, 1.0)
+    for a, b in zip(shallow(picture), deep(picture), strict=True):
+        assert np.array(b) == pytest.approx(np.array(a), abs=1e-4)
