@@ -79,7 +79,7 @@ def test_a_tiny_run_ends_well_and_goes_on(data: Path) -> None:
 def test_a_network_is_not_made_shallower_than_what_it_starts_from(data: Path) -> None:
     done = train(data, 2, "head_blocks = 1\n")
     assert done.returncode == 78, done.stderr[-2000:]
-    assert f"head_blocks is 1, but {WEIGHTS} has 2" in done.stderr
+    assert f"head_blocks is 1, but {WEIGHTS} has 3" in done.stderr
 
 
 @pytest.mark.parametrize(
