@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import hashlib
 import os
 import time
 import tomllib
@@ -23,7 +24,8 @@ from train.keep_command import read_settings
 from train.people.bank import Bank
 
 DEFAULT_SOURCES = ("andrewmvd", "ilc2021", "aizoo", "negatives")
-FREE = ("steps", "loader_threads", "report_every")  # a run may be gone on with under other values of these
+# a run may be gone on with under other values of these; its start is known by start_sha256, wherever it lies
+FREE = ("steps", "loader_threads", "report_every", "start")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,7 @@ def run(args: argparse.Namespace) -> int:
         "parameters": network.count_params(),
         "head_blocks": blocks,
         "start": str(args.start or "imagenet"),
+        "start_sha256": hashlib.sha256(args.start.read_bytes()).hexdigest() if args.start else "",
         "teacher_sha256": teacher.sha256 if teacher else "",
         "people_sha256": people.sha256 if people else "",
     }

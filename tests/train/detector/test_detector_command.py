@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -67,7 +68,9 @@ def test_a_tiny_run_ends_well_and_goes_on(data: Path) -> None:
     first = train(data, 2)
     assert first.returncode == 0, first.stderr[-2000:]
     assert "start, step 0" in first.stdout
-    second = train(data, 4)
+    moved = data.parent / "moved.weights.h5"
+    shutil.copy(WEIGHTS, moved)
+    second = train(data, 4, "", "--start", str(moved))
     assert second.returncode == 0, second.stderr[-2000:]
     assert "resumed at 2" in second.stdout
     assert "step 4 " in second.stdout
