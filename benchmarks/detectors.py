@@ -3,8 +3,8 @@
     python -m benchmarks.detectors --yunet ../shared/models/yunet_n.onnx --haar --markdown docs/detector-table.md
 
 Ours (int8 as shipped, float16 where given), YuNet_n at a longer side of 640 and 320 px, OpenCV's Haar cascade. Scores
-are each detector's own (ours: chosen on val). Time is the median of whole calls of `detect` on one 640x480 photograph.
-"""
+are each detector's own (ours: chosen on train, val being learnt). Time is the median of whole calls of `detect` on
+one 640x480 photograph."""
 
 from __future__ import annotations
 

@@ -57,7 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--temperature", type=float, help="divides log-probabilities; instead of model.json's")
     parser.add_argument("--size", help="input size of a detector that takes any, WIDTHxHEIGHT")
     parser.add_argument("--score", type=float, help="a detector's score threshold; instead of its record's")
-    parser.add_argument("--recipe", default="auto", help="ranges for int8: plain, balanced, float-head, or auto")
+    parser.add_argument(
+        "--recipe", default=None, help="ranges for int8: plain, balanced, float-head, auto (default: the record's)"
+    )
     parser.add_argument("--calibration-per-class", type=int, default=120, help="faces of each class for the quantiser")
     parser.add_argument("--gate-crops", type=int, default=1200, help="at most so many faces for the gates")
     parser.add_argument("--claim", help="runtimes to prove, with commas (default: litert,tflite-runtime)")
@@ -142,8 +144,10 @@ def _order(args: argparse.Namespace, source: Source, variants: tuple[str, ...]) 
     from export.quantise import RECIPES
     from export.runtimes import RUNTIMES, pythons
 
-    if args.recipe not in ("auto", *RECIPES):
-        raise UsageError(f"--recipe is {args.recipe!r}; give one of auto, {', '.join(RECIPES)}")
+    recipe = args.recipe or str(source.record.get("int8_recipe", "auto"))
+    if recipe not in ("auto", *RECIPES):
+        where = "--recipe" if args.recipe else "int8_recipe in the record"
+        raise UsageError(f"{where} is {recipe!r}; give one of auto, {', '.join(RECIPES)}")
     claimed = tuple(args.claim.split(",")) if args.claim else RUNTIMES
     size = None
     if args.size:
@@ -155,7 +159,7 @@ def _order(args: argparse.Namespace, source: Source, variants: tuple[str, ...]) 
         name=args.name or f"maskwatch-{source.kind}",
         version=str(source.record.get("version", "1.0.0")),
         variants=variants,
-        recipe=args.recipe,
+        recipe=recipe,
         folder=args.out or source.keras_file.parent / "export",
         calibration_per_class=args.calibration_per_class,
         gate_crops=args.gate_crops,

@@ -13,14 +13,14 @@ from train.people.bank import Bank
 
 _SMALLEST_PX, _LARGEST_PX = 9.0, 110.0  # of a face's shorter side
 _MOST = 3  # people at once
-_HIDDEN, _HALF_HIDDEN = 0.85, 0.2  # of a face, by people before it
+_HIDDEN, _PARTLY_HIDDEN = 0.85, 0.2  # of a face, by people before it
 
 
 def paste_people(pixels: U8, labels: F32, bare: np.ndarray, bank: Bank, rng: Generator) -> tuple[U8, F32, np.ndarray]:
     """One to three people before what the picture shows: pixels, labels (n, 5), and which of them are bare, (n,).
 
     What a drawn person wears is not for others to draw over, so none counts as bare. From behind there is no label;
-    what is neither face nor back, and a face that is half hidden, is unsure.
+    what is neither face nor back, and a face that is partly hidden, is unsure.
     """
     out = pixels.copy()
     for _ in range(rng.integers(1, _MOST + 1)):
@@ -78,13 +78,13 @@ def _blend(out: U8, cut: F32, corner: np.ndarray, rng: Generator) -> F32:
 
 
 def _hide(labels: F32, bare: np.ndarray, alpha: F32) -> tuple[F32, np.ndarray]:
-    """Labels of what is still seen; a face that is now half hidden is unsure."""
+    """Labels of what is still seen; a face that is now partly hidden is unsure."""
     shares = np.zeros(len(labels))
     for row, label in enumerate(labels):
         x0, y0, x1, y1 = (int(v) for v in (*np.floor(label[:2]), *np.ceil(label[2:4])))
         shares[row] = alpha[y0:y1, x0:x1].mean()
     seen = labels.copy()
-    seen[shares > _HALF_HIDDEN, 4] = UNSURE
+    seen[shares > _PARTLY_HIDDEN, 4] = UNSURE
     return seen[shares <= _HIDDEN], bare[shares <= _HIDDEN]
 
 

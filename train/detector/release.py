@@ -1,11 +1,12 @@
 """`python -m train.detector.release`: averaged weights become model.keras and model.json, for `python -m export`.
 
-The network is fully convolutional: the input size is chosen here, not by training. The defaults are what ships.
+The network is fully convolutional: the input size is chosen here, not by training. It defaults to what ships.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import math
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 from edge_agent.detect_tflite import DECODE
 from edge_agent.errors import MaskwatchError, ModelError, NotFoundError, UsageError
 from export.source import DETECTOR_RECORD, DETECTOR_WEIGHTS
+from train.detector.learnt import KEY, learnt_splits
 from train.files import atomic_path, write_json
 from train.keep_command import read_settings
 
@@ -32,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--score", type=float, default=None, help="boxes below it are dropped; unset: chosen on --split"
     )
+    parser.add_argument("--int8", default=None, help="ranges that export takes for int8; unset: the first that passes")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with splits.csv")
     parser.add_argument(
         "--split",
@@ -63,7 +66,6 @@ def run(args: argparse.Namespace) -> int:
     trained = read_settings(args.run / DETECTOR_RECORD) or read_settings(weights.with_name(DETECTOR_RECORD))
     try:
         channels, alpha = int(trained.get("channels", 64)), float(trained.get("alpha", 0.35))
-        learnt = tuple(trained.get("learnt_splits", ("train",)))
     except (TypeError, ValueError) as error:
         raise ModelError(f"{DETECTOR_RECORD} of {weights} describes no network: {error}") from None
 
@@ -73,10 +75,13 @@ def run(args: argparse.Namespace) -> int:
     network = build_detector(channels, alpha, height, width, head_blocks_in(weights))
     load_weights(network, weights, "--weights")
     if args.mix is not None:
+        if head_blocks_in(args.mix) > head_blocks_in(weights):
+            raise ModelError(f"--mix {args.mix} has more blocks than {weights}; give an earlier version")
         other = build_detector(channels, alpha, head_blocks=head_blocks_in(args.mix))
         load_weights(other, args.mix, "--mix")
         mix(network, other, args.mix_share)
     scale_boxes(network, args.box_scale)
+    learnt = learnt_splits([args.weights or args.run / DETECTOR_WEIGHTS, args.mix])
     split = args.split or ("train" if "val" in learnt else "val")
     score, figures = (args.score, {}) if args.score else choose_score(network, width, height, args, split)
     if figures and split in learnt:
@@ -101,6 +106,9 @@ def run(args: argparse.Namespace) -> int:
         "score_threshold": score,
         "box_scale": args.box_scale,
         "mix_share": args.mix_share if args.mix is not None else None,
+        "mix_sha256": hashlib.sha256(args.mix.read_bytes()).hexdigest() if args.mix is not None else None,
+        "int8_recipe": args.int8,
+        KEY: sorted(learnt),
         "nms_iou": args.nms_iou,
         **figures,
     }

@@ -20,7 +20,6 @@ from export.source import DETECTOR_RECORD, DETECTOR_WEIGHTS
 from train.detector.augment import Recipe
 from train.detector.release import SHIPPED_INPUT
 from train.files import write_json
-from train.keep_command import read_settings
 from train.people.bank import Bank
 
 DEFAULT_SOURCES = ("andrewmvd", "ilc2021", "aizoo", "negatives")
@@ -100,6 +99,7 @@ def run(args: argparse.Namespace) -> int:
     from train.detector.batches import batches
     from train.detector.cache import Cache, ask_teacher, build_cache, open_teacher, read_looked_at
     from train.detector.hard import find_hard, open_detector
+    from train.detector.learnt import KEY, learnt_splits
     from train.detector.network import HEAD_BLOCKS, build_detector, deepen, head_blocks_in, load_imagenet, split
     from train.detector.photos import read_photos
     from train.detector.stem import fast_stem
@@ -137,6 +137,7 @@ def run(args: argparse.Namespace) -> int:
     settings = {name: value for name, value in described.items() if name not in FREE}
     training = Training(network, trained, config.rate, args.run, config.relative, config.sure_iou, settings)
     resumed = training.resume()
+    before = learnt_splits([args.run / DETECTOR_WEIGHTS]) if resumed else set()
     if args.stop_here and not resumed:
         raise NotFoundError(f"{args.run} has no checkpoint to stop at; leave --stop-here out, or give another --run")
     print(
@@ -166,7 +167,7 @@ def run(args: argparse.Namespace) -> int:
         summary = described | {
             "trained_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "steps": training.step,
-            "learnt_splits": learnt_splits(args.start, config.splits),
+            KEY: sorted({*config.splits, *learnt_splits([args.start]), *before}),
             "pictures": training.pictures,
             "epochs": round(training.pictures / len(cache), 1),
             "mlflow_run_id": tracking.run_id,
@@ -174,12 +175,6 @@ def run(args: argparse.Namespace) -> int:
         write_json(args.run / DETECTOR_RECORD, summary)
         tracking.finish([args.run / DETECTOR_WEIGHTS, args.run / DETECTOR_RECORD])
     return 0 if args.ship is None else _ship(args)
-
-
-def learnt_splits(start: Path | None, splits: tuple[str, ...]) -> list[str]:
-    """The splits that the network has seen, here or before: what `detector.json` beside the starting weights says."""
-    before = read_settings(start.with_name(DETECTOR_RECORD)).get("learnt_splits", ["train"]) if start else []
-    return sorted({*splits, *(str(split) for split in before)})
 
 
 def _check(args: argparse.Namespace, config: DetectorTraining) -> None:

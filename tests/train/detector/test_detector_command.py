@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from train.__main__ import main
-from train.detector.train_command import learnt_splits
 from train.people.bank import Bank, write_bank
 from train.people.cutout import Cutout
 
@@ -112,14 +111,6 @@ def test_a_run_takes_val_and_drawn_people_too(data: Path) -> None:
     assert told["splits"] == told["learnt_splits"] == ["train", "val"]
     assert told["people_sha256"] == Bank(data.parent / "people").sha256
     assert told["epochs"] == 2.0  # four pictures of two photographs
-
-
-def test_what_was_learnt_before_stays_learnt(tmp_path: Path) -> None:
-    start = tmp_path / "average.weights.h5"
-    assert learnt_splits(None, ("train",)) == ["train"]
-    assert learnt_splits(start, ("train",)) == ["train"]
-    (tmp_path / "detector.json").write_text('{"learnt_splits": ["train", "val"]}')
-    assert learnt_splits(start, ("train",)) == ["train", "val"]
 
 
 def test_people_that_no_window_would_show_are_refused(data: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -52,7 +54,8 @@ def test_the_record_says_where_the_score_was_chosen(
     (run / "detector.json").write_text(json.dumps({"channels": 64, "learnt_splits": learnt}))
     parser = argparse.ArgumentParser()
     release.add_arguments(parser)
-    words = ["--run", str(run), "--weights", str(WEIGHTS), "--input", "320x256", "--data", str(data)]
+    shutil.copy(WEIGHTS, run / "average.weights.h5")
+    words = ["--run", str(run), "--input", "320x256", "--data", str(data)]
     assert release.run(parser.parse_args([*words, *asked, "--false-boxes", "2"])) == 0
     record = json.loads((run / "model.json").read_text())
     assert record["metrics"][f"{split}_recall_without_mask"] == 1.0
@@ -62,3 +65,21 @@ def test_the_record_says_where_the_score_was_chosen(
     wanted = f"the float network on {split} of andrewmvd and ilc2021"
     assert record["metrics_data"] == wanted + (", which it was trained on" if split in learnt else "")
     assert (run / "model.keras").stat().st_size > 500_000
+
+
+def test_an_earlier_version_is_mixed_in_and_what_it_learnt_is_told(data: Path, tmp_path: Path) -> None:
+    run, earlier = tmp_path / "run", tmp_path / "earlier"
+    run.mkdir()
+    earlier.mkdir()
+    shutil.copy(WEIGHTS, earlier / "a.weights.h5")
+    (earlier / "model.json").write_text('{"learnt_splits": ["train", "val"]}')
+    (run / "average.weights.h5").write_bytes(WEIGHTS.read_bytes())
+    parser = argparse.ArgumentParser()
+    release.add_arguments(parser)
+    words = ["--run", str(run), "--input", "320x256", "--data", str(data), "--int8", "balanced"]
+    assert release.run(parser.parse_args([*words, "--mix", str(earlier / "a.weights.h5"), "--false-boxes", "2"])) == 0
+    record = json.loads((run / "model.json").read_text())
+    assert record["learnt_splits"] == ["train", "val"]
+    assert (record["mix_share"], record["int8_recipe"]) == (0.4, "balanced")
+    assert record["mix_sha256"] == hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()
+    assert record["metrics"]["train_recall_without_mask"] == 1.0  # a mean of the same weights finds the same
