@@ -1,6 +1,7 @@
 """Draws textured meshes with OpenGL: one lamp with shadows, light from the sky and from the ground.
 
-Runs without a screen and without a GPU (EGL; Mesa's llvmpipe). Colours are added up in linear light.
+Runs without a screen and without a GPU (EGL; Mesa's llvmpipe). Colours are added up in linear light. In one process
+with TensorFlow it crashes: both bring LLVM. So people are drawn by a command of their own.
 """
 
 from __future__ import annotations
