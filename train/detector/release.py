@@ -59,6 +59,10 @@ def run(args: argparse.Namespace) -> int:
         value = getattr(args, name)
         if value is not None and not low < value < high:
             raise UsageError(f"--{name.replace('_', '-')} is {value}; give a number between {low} and {high}")
+    from export.quantise import RECIPES
+
+    if args.int8 is not None and args.int8 not in RECIPES:
+        raise UsageError(f"--int8 is {args.int8!r}; give one of {', '.join(RECIPES)}")
     weights = args.weights or args.run / DETECTOR_WEIGHTS
     for path in (weights, args.mix):
         if path is not None and not path.is_file():

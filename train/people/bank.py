@@ -15,6 +15,7 @@ from edge_agent.records import U8
 from train.files import DiskError, write_atomically
 from train.people.cutout import Cutout
 
+_LEAST_FACE = 1 / 16  # of a drawing's side
 _INDEX, _PIXELS = "people.json", "pixels.bin"
 
 
@@ -46,6 +47,8 @@ class Bank:
             pixels = np.memmap(folder / _PIXELS, np.uint8, "r")
             px = int((len(pixels) / (4 * len(self._entries))) ** 0.5)
             self._pixels = pixels.reshape(len(self._entries), px, px, 4)
+            for entry in self._entries:
+                _check(entry, px)
         except FileNotFoundError as error:
             raise NotFoundError(
                 f"{error.filename} is not there; draw people with `python -m train draw-people`"
@@ -62,6 +65,13 @@ class Bank:
         entry = self._entries[number]
         pixels: U8 = self._pixels[number]
         return Cutout(pixels, np.array(entry.box, np.float32), entry.front, entry.visible)
+
+
+def _check(entry: _Entry, px: int) -> None:
+    """A face far outside its drawing, or next to nothing of it, would be scaled to no pixel or to gigabytes."""
+    left, top, right, bottom = entry.box
+    if min(right - left, bottom - top) < _LEAST_FACE * px or min(left, top) < -px or max(right, bottom) > 2 * px:
+        raise ValueError(f"the box {entry.box} is none of a face in {px} px")
 
 
 def write_bank(folder: Path, people: Iterable[Cutout]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import pytest
 
+from edge_agent.errors import UsageError
 from train.detector import release
 
 ROOT = Path(__file__).parents[3]
@@ -83,3 +84,12 @@ def test_an_earlier_version_is_mixed_in_and_what_it_learnt_is_told(data: Path, t
     assert (record["mix_share"], record["int8_recipe"]) == (0.4, "balanced")
     assert record["mix_sha256"] == hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()
     assert record["metrics"]["train_recall_without_mask"] == 1.0  # a mean of the same weights finds the same
+
+
+def test_ranges_that_export_does_not_know_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    parser = argparse.ArgumentParser()
+    release.add_arguments(parser)
+    words = ["--run", str(tmp_path), "--weights", str(WEIGHTS), "--int8", "evened"]
+    with pytest.raises(UsageError, match="--int8 is 'evened'; give one of plain, balanced, float-head"):
+        release.run(parser.parse_args(words))
+    assert list(tmp_path.iterdir()) == []

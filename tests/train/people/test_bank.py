@@ -54,6 +54,8 @@ def test_what_is_seen_decides_what_it_is(front: float, visible: float, face: boo
         "[1, 2]",
         '[{"box": [8, 8, 56], "front": 0.9, "visible": 0.6}]',
         '[{"box": [56, 8, 8, 32], "front": 0.9, "visible": 0.6}]',
+        '[{"box": [8, 8, 9, 32], "front": 0.9, "visible": 0.6}]',
+        '[{"box": [8, 8, 1000000, 32], "front": 0.9, "visible": 0.6}]',
         '[{"box": [8, 8, NaN, 32], "front": 0.9, "visible": 0.6}]',
         '[{"box": [8, 8, 56, 32], "front": "no", "visible": 0.6}]',
         "[" * 2000,
