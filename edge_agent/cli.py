@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 
-from edge_agent.errors import MaskwatchError
+from edge_agent.errors import exit_status
 
 COMMANDS = {
     "run": ("edge_agent.run_command", "watch cameras, a video file or a folder of images"),
@@ -25,18 +23,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit status. Errors become one line on stderr, never a traceback."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        args = _parser(arguments).parse_args(arguments)
-        status: int = args.run(args)
-    except MaskwatchError as error:
-        print(f"edge-agent: {error}", file=sys.stderr)
-        return error.exit_status
+        return exit_status("edge-agent", lambda: _run(arguments))
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # The reader went away (`| head`): what is still buffered has nowhere to go, and Python would say so at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    return status
+
+
+def _run(arguments: Sequence[str]) -> int:
+    args = _parser(arguments).parse_args(arguments)
+    return int(args.run(args))
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
@@ -59,10 +53,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
 
 def run_and_exit() -> None:
     """The console script."""
-    status = main()
-    with contextlib.suppress(BrokenPipeError):
-        sys.stdout.flush()
-    sys.exit(status)
+    sys.exit(main())
 
 
 if __name__ == "__main__":

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import sys
+from collections.abc import Callable
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+
 
 class MaskwatchError(Exception):
     """The root. The message says what, where, and what would do; `exit_status` follows sysexits.h where it fits."""
@@ -47,3 +54,28 @@ class ConfigError(MaskwatchError):
     """The configuration is wrong. systemd does not restart on this status (RestartPreventExitStatus=78)."""
 
     exit_status = 78
+
+
+def exit_status(program: str, run: Callable[[], int]) -> int:
+    """The exit status of a command; an error of ours, or an output that is full, becomes one line on stderr."""
+    try:
+        status = run()
+        print(end="", flush=True)
+    except MaskwatchError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return error.exit_status
+    except BrokenPipeError:  # the reader went away (`| head`)
+        _drop_output()
+        return 0
+    except OSError as error:
+        if error.filename is not None or error.errno not in _FULL:
+            raise
+        _drop_output()
+        print(f"{program}: cannot write the output: {error.strerror}", file=sys.stderr)
+        return 74  # EX_IOERR
+    return status
+
+
+def _drop_output() -> None:
+    """What is still buffered has nowhere to go, and Python would say so at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from edge_agent.errors import MaskwatchError, NotFoundError, UnavailableError, UsageError
+from edge_agent.errors import NotFoundError, UnavailableError, UsageError, exit_status
 from edge_agent.model_file.manifest import Version, Word
 from export.source import Source, resolve
 
@@ -30,10 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Export; 0 when every variant passed, 1 when a gate refused one."""
     args = _parser().parse_args(argv)
     try:
-        return _export(args)
-    except MaskwatchError as error:
-        print(f"export: {error}", file=sys.stderr)
-        return error.exit_status
+        return exit_status("export", lambda: _export(args))
     except KeyboardInterrupt:
         return 130
 

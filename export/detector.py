@@ -69,10 +69,10 @@ def load_model(source: Source, size: tuple[int, int] | None) -> Any:
         raise UsageError(
             "a detector's weights take many sizes; give --size WIDTHxHEIGHT, multiples of 32 from 64 on, as in 320x192"
         )
-    from train.detector.network import build_detector, head_blocks_in
+    from train.detector.network import build_detector, extent_in
 
     try:
-        model = build_detector(channels, alpha, size[1], size[0], head_blocks_in(source.keras_file))
+        model = build_detector(channels, alpha, size[1], size[0], extent_in(source.keras_file, alpha))
     except (TypeError, ValueError) as error:
         reason = str(error).splitlines()[0][:200]
         raise ModelError(f"the record beside {source.keras_file} describes no network: {reason}") from None

@@ -13,7 +13,7 @@ from typing import Any
 from edge_agent.errors import ModelError, NotFoundError, UsageError
 
 MODEL_NAME, RECORD_NAME, WEIGHTS_END = "model.keras", "model.json", ".weights.h5"
-DETECTOR_WEIGHTS, DETECTOR_RECORD = "average.weights.h5", "detector.json"
+DETECTOR_WEIGHTS, DETECTOR_START, DETECTOR_RECORD = "average.weights.h5", "start.weights.h5", "detector.json"
 DETECTOR: dict[str, Any] = {
     "kind": "detector",
     "labels": ["face"],

@@ -7,7 +7,7 @@ import importlib
 import os
 import sys
 
-from edge_agent.errors import MaskwatchError
+from edge_agent.errors import exit_status
 
 COMMANDS = {
     "train": ("train.train_command", "train a classifier (the default)"),
@@ -42,10 +42,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(words or ["--help"])
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        return int(importlib.import_module(COMMANDS[args.command][0]).run(args))
-    except MaskwatchError as error:
-        print(f"train: {error}", file=sys.stderr)
-        return error.exit_status
+        return exit_status("train", lambda: int(importlib.import_module(COMMANDS[args.command][0]).run(args)))
     except KeyboardInterrupt:
         hint = "; the same command goes on from the last epoch" if args.command in RESUMING else ""
         print(f"train: stopped{hint}", file=sys.stderr)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge_agent import __version__, cli
+from edge_agent.detect import SHIPPED
 from edge_agent.run_command import configuration
 
 
@@ -26,6 +27,16 @@ def test_wrong_usage_ends_with_2_and_a_hint(arguments: list[str], capsys: pytest
         cli.main(arguments)
     assert ended.value.code == 2
     assert "usage: edge-agent" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the full disk that Linux has")
+@pytest.mark.parametrize("words", [("version",), ("models", "inspect", SHIPPED)])
+def test_an_output_that_is_full_is_one_line(words: tuple[str | Path, ...]) -> None:
+    command = [sys.executable, "-m", "edge_agent", *map(str, words)]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120, check=False)
+    assert done.returncode == 74
+    assert done.stderr == "edge-agent: cannot write the output: No space left on device\n"
 
 
 def test_ctrl_c_while_a_command_is_being_loaded_ends_without_a_traceback(tmp_path, monkeypatch) -> None:

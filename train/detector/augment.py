@@ -19,8 +19,9 @@ from train.detector.cache import Sample
 from train.detector.drawn import cover_faces, turn_away
 from train.detector.geometry import areas, shorter_sides
 from train.detector.labels import FACE, UNSURE
-from train.detector.paste import paste_people
+from train.detector.paste import paste_people, paste_things
 from train.detector.spoil import spoil
+from train.detector.things import Things
 from train.people.bank import Bank
 
 Chance = Annotated[float, Field(ge=0, le=1)]
@@ -46,6 +47,7 @@ class Recipe:
     bare: Times = 1.0  # how much the score of a bare face counts, beside that of a masked one
     cover: Chance = 0.25
     turn_away: Chance = 0.0  # hair over bare faces
+    things: Chance = 0.0  # things put in
     people: Chance = 0.0  # drawn people put in
     spoil: Chance = 0.7
 
@@ -60,7 +62,12 @@ class Picture:
 
 
 def training_picture(
-    samples: list[Sample], size: int, recipe: Recipe, rng: Generator, people: Bank | None = None
+    samples: list[Sample],
+    size: int,
+    recipe: Recipe,
+    rng: Generator,
+    people: Bank | None = None,
+    things: Things | None = None,
 ) -> Picture:
     """One square picture of `size` px from the first sample, or from four where it becomes a mosaic."""
     if rng.random() < recipe.mosaic:
@@ -72,6 +79,8 @@ def training_picture(
         pixels, faces = turn_away(pixels, labels, bare, rng)
         labels, bare = labels[faces], bare[faces]
     labels[bare & (labels[:, 4] > 0), 4] = recipe.bare
+    if things and rng.random() < recipe.things:
+        pixels, labels, bare = paste_things(pixels, labels, bare, things, rng)
     if people and rng.random() < recipe.people:
         pixels, labels, bare = paste_people(pixels, labels, bare, people, rng)
     if rng.random() < recipe.cover:

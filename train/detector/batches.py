@@ -13,6 +13,7 @@ import numpy as np
 from edge_agent.records import F32, U8
 from train.detector.augment import Recipe, training_picture
 from train.detector.cache import Cache
+from train.detector.things import Things
 from train.people.bank import Bank
 
 MAX_LABELS = 32
@@ -30,6 +31,7 @@ def batches(
     seed: int,
     threads: int,
     people: Bank | None = None,
+    things: Things | None = None,
 ) -> Generator[tuple[F32, F32], None, None]:
     """What the stem makes of RGB pictures of `size` px, float32 (batch, ...), and labels (batch, MAX_LABELS, 5).
 
@@ -52,7 +54,7 @@ def batches(
         rng = np.random.default_rng([seed, number])
         try:
             while not done.is_set():
-                images, labels = _batch(cache, chances, size, batch, recipe, rng, people)
+                images, labels = _batch(cache, chances, size, batch, recipe, rng, people, things)
                 with cooking:
                     features = stem(images)
                 hand_over((features, labels))
@@ -82,12 +84,13 @@ def _batch(
     recipe: Recipe,
     rng: np.random.Generator,
     people: Bank | None,
+    things: Things | None,
 ) -> tuple[U8, F32]:
     images = np.empty((batch, size, size, 3), np.uint8)
     labels = np.zeros((batch, MAX_LABELS, 5), np.float32)
     for row in range(batch):
         numbers = rng.choice(len(cache), 4, p=chances)
-        picture = training_picture([cache[int(n)] for n in numbers], size, recipe, rng, people)
+        picture = training_picture([cache[int(n)] for n in numbers], size, recipe, rng, people, things)
         images[row] = cv2.cvtColor(picture.pixels, cv2.COLOR_BGR2RGB)
         found = picture.labels[np.argsort(-picture.labels[:, 4], kind="stable")][:MAX_LABELS]
         labels[row, : len(found)] = found

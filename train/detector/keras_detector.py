@@ -10,7 +10,7 @@ import numpy as np
 from edge_agent.detect_tflite import decode, levels_of, suppress
 from edge_agent.preprocess import letterbox
 from edge_agent.records import U8, Box, Face
-from train.detector.network import build_detector, head_blocks_in
+from train.detector.network import build_detector, extent_in
 from train.detector.stem import fast
 from train.models import load_weights
 
@@ -29,7 +29,7 @@ class KerasDetector:
     @classmethod
     def open(cls, weights: Path, width: int, height: int, score: float, nms_iou: float) -> KerasDetector:
         """From averaged weights of a training run."""
-        network = build_detector(height=height, width=width, head_blocks=head_blocks_in(weights))
+        network = build_detector(height=height, width=width, extent=extent_in(weights))
         load_weights(network, weights, "--model")
         return cls(network, width, height, score, nms_iou)
 

@@ -8,8 +8,9 @@ it is an affine map that the kernel can take over, and a step costs a third less
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import keras
@@ -22,9 +23,25 @@ from train.models import load_weights
 STRIDES = (8, 16, 32)
 HEAD_BLOCKS = 2
 _DEPTHWISE_WITHOUT_BLOCKS = 22  # 16 of the backbone, 3 of the pyramid, 3 of the heads
+_BACKBONE_CONVOLUTIONS = (
+    "Conv1",
+    "expanded_conv_project",
+    *(f"block_{block}_{part}" for block in range(1, 16) for part in ("expand", "project")),
+)
 _TAPS = ("block_6_expand_relu", "block_13_expand_relu", "block_15_add")  # the last of each stride
 _FIRST_BOX = (0.0, 0.0, 1.2, 1.4)  # faces are first taken for three to four strides wide
 _SCORE_PRIOR = 0.01  # RetinaNet (Lin et al., ICCV 2017): start from "no face" nearly everywhere
+
+
+class Extent(NamedTuple):
+    """head_blocks: residual blocks of each stride before its head. filters: of the backbone's convolutions that do not
+    have as many as MobileNetV2's, by Keras's names."""
+
+    head_blocks: int = HEAD_BLOCKS
+    filters: Mapping[str, int] = {}
+
+
+USUAL = Extent()
 
 
 def build_detector(
@@ -32,22 +49,22 @@ def build_detector(
     alpha: float = 0.35,
     height: int | None = None,
     width: int | None = None,
-    head_blocks: int = HEAD_BLOCKS,
+    extent: Extent = USUAL,
 ) -> keras.Model:
     """RGB 0..255 (n, h, w, 3), h and w multiples of 32, to [score, box] maps of each stride. None: any size.
 
     score: logits (n, h/s, w/s, 1). box: (n, h/s, w/s, 4): offset from the cell's centre, log size; in strides.
-    head_blocks: residual blocks of each stride before its head.
+    Raises ConfigError where the filters do not fit one another.
     """
     image = keras.Input((height, width, 3), name="image")
     scaled = layers.Rescaling(1 / 127.5, offset=-1.0, name="normalise")(image)
-    fine, middle, coarse = _folded_backbone(scaled, alpha)
+    fine, middle, coarse = _folded_backbone(scaled, alpha, extent.filters)
     top = _separable(layers.Conv2D(channels, 1, name="lateral_32")(coarse), channels, "fuse_32")
     mid = _merge(top, layers.Conv2D(channels, 1, name="lateral_16")(middle), channels, "fuse_16")
     low = _merge(mid, layers.Conv2D(channels, 1, name="lateral_8")(fine), channels, "fuse_8")
     outputs: list[Any] = []
     for stride, level in zip(STRIDES, (low, mid, top), strict=True):
-        outputs += _head(level, channels, stride, head_blocks)
+        outputs += _head(level, channels, stride, extent.head_blocks)
     model = keras.Model(image, outputs, name="maskwatch_detector")
     for stride in STRIDES:
         layer = model.get_layer(f"box_{stride}")
@@ -55,34 +72,52 @@ def build_detector(
     return model
 
 
-def head_blocks_in(weights: Path) -> int:
-    """How many blocks before each head a file of weights has. A file that cannot be read fails where it is loaded."""
+def extent_in(weights: Path, alpha: float = 0.35) -> Extent:
+    """How far the network of a file of weights goes. A file that cannot be read fails where it is loaded."""
     try:
         with h5py.File(weights) as stored:
-            depthwise = sum(name.startswith("depthwise_conv2d") for name in stored["layers"].keys())  # noqa: SIM118
+            names = set(stored["layers"].keys())
+            kernels = ["conv2d", *(f"conv2d_{n}" for n in range(1, len(_BACKBONE_CONVOLUTIONS)))]
+            found = [int(stored["layers"][name]["vars"]["0"].shape[-1]) for name in kernels]
     except (OSError, KeyError, AttributeError):
-        return HEAD_BLOCKS
-    return max(0, (depthwise - _DEPTHWISE_WITHOUT_BLOCKS) // len(STRIDES))
+        return USUAL
+    depthwise = sum(name.startswith("depthwise_conv2d") for name in names)
+    base = _mobilenet(alpha)
+    usual = {name: base.get_layer(name).filters for name in _BACKBONE_CONVOLUTIONS}
+    filters = {name: n for name, n in zip(_BACKBONE_CONVOLUTIONS, found, strict=True) if n != usual[name]}
+    return Extent(max(0, (depthwise - _DEPTHWISE_WITHOUT_BLOCKS) // len(STRIDES)), filters)
 
 
-def deepen(shallow: keras.Model, deep: keras.Model) -> None:
-    """Copy what a network knows into one with more blocks, which then computes the same."""
-    for layer in shallow.layers:
-        deep.get_layer(layer.name).set_weights(layer.get_weights())
+def grow(small: keras.Model, large: keras.Model) -> None:
+    """Copy what a network knows into one with more blocks or filters, which then computes the same (Net2Net, Chen et
+    al., ICLR 2016, with new filters that nothing reads yet instead of split ones).
+
+    Raises ConfigError where the other has fewer.
+    """
+    for layer in small.layers:
+        into = large.get_layer(layer.name)
+        depthwise = isinstance(layer, layers.DepthwiseConv2D)
+        pairs = zip(layer.get_weights(), into.get_weights(), strict=True)
+        into.set_weights([_grown(known, new, depthwise, layer.name) for known, new in pairs])
+
+
+def _grown(known: np.ndarray, new: np.ndarray, depthwise: bool, name: str) -> np.ndarray:
+    if any(a > b for a, b in zip(known.shape, new.shape, strict=True)):
+        raise ConfigError(f"{name} has {known.shape[-1]} filters and cannot shrink to {new.shape[-1]}")
+    if known.ndim == 4 and not depthwise:
+        new[:, :, :, : known.shape[3]] = 0  # what is known reads nothing new
+    new[tuple(slice(side) for side in known.shape)] = known
+    return new
 
 
 def mix(model: keras.Model, other: keras.Model, share: float) -> None:
-    """Move the weights by a share towards those of another network, which may have fewer blocks.
+    """Move the weights by a share towards those of another network of the same extent.
 
     The mean of networks that were trained on from one another finds more than each (model soups, Wortsman et al., ICML
-    2022). A block that the other lacks adds nothing there.
+    2022).
     """
-    theirs = {layer.name: layer.get_weights() for layer in other.layers}
-    for layer in model.layers:
-        ours = layer.get_weights()
-        absent = [weight * 0 for weight in ours] if layer.name.endswith("_pointwise") else ours
-        towards = theirs.get(layer.name, absent)
-        layer.set_weights([(1 - share) * a + share * b for a, b in zip(ours, towards, strict=True)])
+    pairs = zip(model.get_weights(), other.get_weights(), strict=True)
+    model.set_weights([(1 - share) * ours + share * theirs for ours, theirs in pairs])
 
 
 def split(model: keras.Model, last: str) -> tuple[keras.Model, keras.Model]:
@@ -131,9 +166,15 @@ def _norm_name(convolution: str) -> str:
     return f"{convolution}_BN"
 
 
-def _folded_backbone(image: Any, alpha: float) -> list[Any]:
+def _mobilenet(alpha: float) -> keras.Model:
+    return keras.applications.MobileNetV2(input_shape=(224, 224, 3), alpha=alpha, include_top=False, weights=None)
+
+
+def _folded_backbone(image: Any, alpha: float, filters: Mapping[str, int]) -> list[Any]:
     """MobileNetV2 up to the deepest tap, layer for layer by Keras's names, without batch norm."""
-    base = keras.applications.MobileNetV2(input_shape=(224, 224, 3), alpha=alpha, include_top=False, weights=None)
+    if strange := sorted(set(filters) - set(_BACKBONE_CONVOLUTIONS)):
+        raise ConfigError(f"filters names {', '.join(strange)}; known: {', '.join(_BACKBONE_CONVOLUTIONS)}")
+    base = _mobilenet(alpha)
     made: dict[str, Any] = {base.layers[0].name: image}
     for layer in base.layers[1:]:
         parents = layer.input if isinstance(layer.input, list) else [layer.input]
@@ -144,7 +185,11 @@ def _folded_backbone(image: Any, alpha: float) -> list[Any]:
         config = layer.get_config()
         if isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D):
             config["use_bias"] = True
+        if layer.name in filters:
+            config["filters"] = filters[layer.name]
         copy = type(layer).from_config(config)
+        if len({x.shape[-1] for x in inputs}) > 1:
+            raise ConfigError(f"filters: {layer.name} adds {' and '.join(str(x.shape[-1]) for x in inputs)} channels")
         made[layer.name] = copy(inputs if len(inputs) > 1 else inputs[0])
         if layer.name == _TAPS[-1]:
             break

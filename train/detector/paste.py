@@ -1,4 +1,4 @@
-"""Drawn people put into photographs: who looks away, nods or shows a profile, and who is seen from behind."""
+"""Put into photographs: drawn people, who look away, nod or show a profile, or are seen from behind; and things."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from numpy.random import Generator
 from edge_agent.records import F32, U8
 from train.detector.geometry import areas, shorter_sides
 from train.detector.labels import FACE, UNSURE
+from train.detector.things import Things
 from train.people.bank import Bank
 
 _SMALLEST_PX, _LARGEST_PX = 9.0, 110.0  # of a face's shorter side
-_MOST = 3  # people at once
+_MOST = 3  # people, or things, at once
+_SMALLEST_THING_PX, _LARGEST_THING_PX = 14.0, 180.0  # of a thing's longer side
 _HIDDEN, _PARTLY_HIDDEN = 0.85, 0.2  # of a face, by people before it
 
 
@@ -30,12 +32,29 @@ def paste_people(pixels: U8, labels: F32, bare: np.ndarray, bank: Bank, rng: Gen
         cut, box = _placed(person.pixels, person.box, scale, bool(rng.random() < 0.5))
         middle = rng.uniform(0, 1, 2) * out.shape[1::-1]
         corner = (middle - (box[:2] + box[2:]) / 2).astype(int)
-        alpha = _blend(out, cut, corner, rng)
+        alpha = _blend(out, _without_an_end(cut, corner, out.shape[0], rng), corner, rng)
         labels, bare = _hide(labels, bare, alpha)
         if not person.is_back:
             box = box + np.tile(corner, 2).astype(np.float32)
             label = _label(box, out.shape[1], out.shape[0], person.is_face)
             labels, bare = np.concatenate([labels, label]), np.concatenate([bare, np.zeros(len(label), bool)])
+    return out, labels, bare
+
+
+def paste_things(
+    pixels: U8, labels: F32, bare: np.ndarray, things: Things, rng: Generator
+) -> tuple[U8, F32, np.ndarray]:
+    """One to three things before what the picture shows, which get no label; as `paste_people`."""
+    out = pixels.copy()
+    for _ in range(rng.integers(1, _MOST + 1)):
+        thing = things[int(rng.integers(len(things)))]
+        longer = np.exp(rng.uniform(np.log(_SMALLEST_THING_PX), np.log(_LARGEST_THING_PX)))
+        rows, columns = thing.shape[:2]
+        scale = max(longer / max(rows, columns), 2 / min(rows, columns))
+        cut, _ = _placed(thing, np.zeros(4, np.float32), scale, bool(rng.random() < 0.5))
+        middle = rng.uniform(0, 1, 2) * out.shape[1::-1]
+        alpha = _blend(out, cut, (middle - np.array(cut.shape[1::-1]) / 2).astype(int), rng)
+        labels, bare = _hide(labels, bare, alpha)
     return out, labels, bare
 
 
@@ -50,6 +69,15 @@ def _placed(pixels: U8, box: F32, scale: float, mirrored: bool) -> tuple[F32, F3
     return np.asarray(cv2.resize(cut, None, fx=scale, fy=scale, interpolation=way), np.float32), box * scale
 
 
+def _without_an_end(cut: F32, corner: np.ndarray, rows: int, rng: Generator) -> F32:
+    """A cutout whose chest, where it ends in the picture, fades away instead of having an edge."""
+    seen = cut[max(0, -int(corner[1])) :]
+    if int(corner[1]) + len(cut) >= rows or len(seen) == 0:
+        return cut
+    from_below = np.arange(len(cut), 0, -1, dtype=np.float32)[:, None, None]
+    return cut * np.clip(from_below / (rng.uniform(0.03, 0.3) * len(seen)), 0, 1)
+
+
 def _blend(out: U8, cut: F32, corner: np.ndarray, rng: Generator) -> F32:
     """Put a cutout into the picture, in its light and sharpness. How much of each pixel it hides, (height, width)."""
     rows, columns = out.shape[:2]
@@ -59,9 +87,6 @@ def _blend(out: U8, cut: F32, corner: np.ndarray, rng: Generator) -> F32:
     if x0 >= x1 or y0 >= y1:
         return hidden
     part = cut[y0 - top : y1 - top, x0 - left : x1 - left].copy()
-    if y1 < rows:  # the chest ends in the picture: without an edge
-        from_below = np.arange(len(part), 0, -1, dtype=np.float32)[:, None, None]
-        part *= np.clip(from_below / (rng.uniform(0.03, 0.3) * len(part)), 0, 1)
     area = out[y0:y1, x0:x1].astype(np.float32) / 255
     if rng.random() < 0.6:  # as light as what is there
         own = float(part[..., :3].mean(axis=2).sum() / max(1.0, float(part[..., 3].sum())))

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from edge_agent.detect_tflite import DECODE
-from edge_agent.errors import MaskwatchError, ModelError, NotFoundError, UsageError
-from export.source import DETECTOR_RECORD, DETECTOR_WEIGHTS
+from edge_agent.errors import ModelError, NotFoundError, UsageError, exit_status
+from export.source import DETECTOR_RECORD, DETECTOR_START, DETECTOR_WEIGHTS
 from train.detector.learnt import KEY, learnt_splits
 from train.files import atomic_path, write_json
 from train.keep_command import read_settings
@@ -73,15 +73,16 @@ def run(args: argparse.Namespace) -> int:
     except (TypeError, ValueError) as error:
         raise ModelError(f"{DETECTOR_RECORD} of {weights} describes no network: {error}") from None
 
-    from train.detector.network import STRIDES, build_detector, head_blocks_in, mix, scale_boxes
+    from train.detector.network import STRIDES, build_detector, extent_in, mix, scale_boxes
     from train.models import load_weights
 
-    network = build_detector(channels, alpha, height, width, head_blocks_in(weights))
+    network = build_detector(channels, alpha, height, width, extent_in(weights, alpha))
     load_weights(network, weights, "--weights")
     if args.mix is not None:
-        if head_blocks_in(args.mix) > head_blocks_in(weights):
-            raise ModelError(f"--mix {args.mix} has more blocks than {weights}; give an earlier version")
-        other = build_detector(channels, alpha, head_blocks=head_blocks_in(args.mix))
+        extent = extent_in(args.mix, alpha)
+        if extent != extent_in(weights, alpha):
+            raise ModelError(f"--mix {args.mix} is of another size than {weights}; give the run's {DETECTOR_START}")
+        other = build_detector(channels, alpha, extent=extent)
         load_weights(other, args.mix, "--mix")
         mix(network, other, args.mix_share)
     scale_boxes(network, args.box_scale)
@@ -163,11 +164,7 @@ def main() -> int:
     """The command by itself."""
     parser = argparse.ArgumentParser(prog="python -m train.detector.release", description=__doc__)
     add_arguments(parser)
-    try:
-        return run(parser.parse_args())
-    except MaskwatchError as error:
-        print(f"release: {error}", file=sys.stderr)
-        return error.exit_status
+    return exit_status("release", lambda: run(parser.parse_args()))
 
 
 if __name__ == "__main__":

@@ -16,9 +16,10 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from edge_agent.errors import ConfigError, NotFoundError, UsageError
-from export.source import DETECTOR_RECORD, DETECTOR_WEIGHTS
+from export.source import DETECTOR_RECORD, DETECTOR_START, DETECTOR_WEIGHTS
 from train.detector.augment import Recipe
 from train.detector.release import SHIPPED_INPUT
+from train.detector.things import Things
 from train.files import write_json
 from train.people.bank import Bank
 
@@ -45,6 +46,7 @@ class DetectorTraining:
     channels: Annotated[int, Field(ge=8, le=1024)] = 64
     alpha: Annotated[float, Field(ge=0.1, le=2)] = 0.35
     head_blocks: Annotated[int, Field(ge=0, le=16)] | None = None  # before each head; unset: as many as --start has
+    filters: dict[str, Annotated[int, Field(ge=1, le=1024)]] = field(default_factory=dict)  # network.Extent
     stem_up_to: str = "block_3_project"  # layers up to here stay as they start; "": everything learns
     sources: Annotated[tuple[str, ...], Field(min_length=1)] = DEFAULT_SOURCES
     splits: Annotated[tuple[Literal["train", "val"], ...], Field(min_length=1)] = ("train",)
@@ -67,6 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--teacher", type=Path, default=None, help="a YuNet .onnx: finds what no label names")
     parser.add_argument("--people", type=Path, default=None, help="folder of `python -m train draw-people`")
+    parser.add_argument("--things", type=Path, default=None, help="folder of PNG files: things cut out, no faces")
     parser.add_argument("--start", type=Path, default=None, help="detector weights (.weights.h5) to start from")
     parser.add_argument(
         "--run", type=Path, default=Path("runs/detector"), help="folder of the run; a checkpoint is resumed"
@@ -85,11 +88,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train; the run folder then holds average.weights.h5 and detector.json."""
     config = read_config(args.config)
-    for path in (args.imagenet, args.teacher, args.people, args.start):
+    for path in (args.imagenet, args.teacher, args.people, args.things, args.start):
         if path is not None and not path.exists():
             raise NotFoundError(f"{path} is not there")
     _check(args, config)
     people = Bank(args.people) if args.people else None
+    things = Things(args.things) if args.things else None
     os.environ.setdefault("OMP_NUM_THREADS", str(args.threads))
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(args.threads))
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
@@ -100,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
     from train.detector.cache import Cache, ask_teacher, build_cache, open_teacher, read_looked_at
     from train.detector.hard import find_hard, open_detector
     from train.detector.learnt import KEY, learnt_splits
-    from train.detector.network import HEAD_BLOCKS, build_detector, deepen, head_blocks_in, load_imagenet, split
+    from train.detector.network import HEAD_BLOCKS, Extent, build_detector, extent_in, grow, load_imagenet, split
     from train.detector.photos import read_photos
     from train.detector.stem import fast_stem
     from train.detector.tracking import Tracking
@@ -114,17 +118,18 @@ def run(args: argparse.Namespace) -> int:
     photos = [
         photo for split in dict.fromkeys(config.splits) for photo in read_photos(args.data, split, config.sources)
     ]
-    begun_blocks = head_blocks_in(args.start) if args.start else 0
-    blocks = config.head_blocks if config.head_blocks is not None else begun_blocks if args.start else HEAD_BLOCKS
-    if blocks < begun_blocks:
-        raise ConfigError(f"{args.config}: head_blocks is {blocks}, but {args.start} has {begun_blocks}")
-    network = build_detector(config.channels, config.alpha, head_blocks=blocks)
+    begun = extent_in(args.start, config.alpha) if args.start else Extent(head_blocks=0)
+    usual = begun.head_blocks if args.start else HEAD_BLOCKS
+    blocks = usual if config.head_blocks is None else config.head_blocks
+    if blocks < begun.head_blocks:
+        raise ConfigError(f"{args.config}: head_blocks is {blocks}, but {args.start} has {begun.head_blocks}")
+    known = build_detector(config.channels, config.alpha, extent=begun)
     if args.start is None:
-        load_imagenet(network, args.imagenet, config.alpha)
+        load_imagenet(known, args.imagenet, config.alpha)
     else:
-        begun = build_detector(config.channels, config.alpha, head_blocks=begun_blocks)
-        load_weights(begun, args.start, "--start")
-        deepen(begun, network)
+        load_weights(known, args.start, "--start")
+    network = build_detector(config.channels, config.alpha, extent=Extent(blocks, {**begun.filters, **config.filters}))
+    grow(known, network)
     stem, trained = split(network, config.stem_up_to) if config.stem_up_to else (None, network)
     described = dataclasses.asdict(config) | {
         "parameters": network.count_params(),
@@ -133,6 +138,7 @@ def run(args: argparse.Namespace) -> int:
         "start_sha256": hashlib.sha256(args.start.read_bytes()).hexdigest() if args.start else "",
         "teacher_sha256": teacher.sha256 if teacher else "",
         "people_sha256": people.sha256 if people else "",
+        "things_sha256": things.sha256 if things else "",
     }
     settings = {name: value for name, value in described.items() if name not in FREE}
     training = Training(network, trained, config.rate, args.run, config.relative, config.sure_iou, settings)
@@ -140,6 +146,8 @@ def run(args: argparse.Namespace) -> int:
     before = learnt_splits([args.run / DETECTOR_WEIGHTS]) if resumed else set()
     if args.stop_here and not resumed:
         raise NotFoundError(f"{args.run} has no checkpoint to stop at; leave --stop-here out, or give another --run")
+    if not resumed:
+        training.save_average(args.run / DETECTOR_START)  # for release --mix
     print(
         f"{network.count_params()} parameters; {'resumed at' if resumed else 'start, step'} {training.step}", flush=True
     )
@@ -161,6 +169,7 @@ def run(args: argparse.Namespace) -> int:
                 config.seed + training.step,
                 config.loader_threads,
                 people,
+                things,
             )
             with closing(stream):
                 training.run(stream, config.steps, tracking.report, config.report_every)
@@ -181,10 +190,16 @@ def _check(args: argparse.Namespace, config: DetectorTraining) -> None:
     """What the configuration needs of the command line, before anything is read."""
     if config.recipe.hard > 1.0 and args.start is None:
         raise ConfigError(f"{args.config}: recipe.hard needs a network that finds what is hard; give it as --start")
-    if config.recipe.people > 0 and args.people is None:
-        raise ConfigError(f"{args.config}: recipe.people needs drawn people; give what draw-people made as --people")
-    if config.recipe.people == 0 and args.people is not None:
-        raise ConfigError(f"--people is given, but recipe.people in {args.config} is 0; say how often they are put in")
+    for name, given, put_in, hint in (
+        ("people", args.people, config.recipe.people, "drawn people; give what draw-people made as --people"),
+        ("things", args.things, config.recipe.things, "things cut out; give a folder of PNG files as --things"),
+    ):
+        if put_in > 0 and given is None:
+            raise ConfigError(f"{args.config}: recipe.{name} needs {hint}")
+        if put_in == 0 and given is not None:
+            raise ConfigError(
+                f"--{name} is given, but recipe.{name} in {args.config} is 0; say how often they are put in"
+            )
     wants = "crops is a source" if "crops" in config.sources else "believe_teacher is set"
     if args.teacher is None and ("crops" in config.sources or config.believe_teacher <= 1):
         raise ConfigError(f"{args.config}: {wants}, which needs a teacher; give a YuNet .onnx as --teacher")

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,9 @@ import numpy as np
 import pytest
 
 from train.__main__ import main
+from train.detector.keras_detector import KerasDetector
+from train.detector.network import extent_in
+from train.detector.things import Things
 from train.people.bank import Bank, write_bank
 from train.people.cutout import Cutout
 
@@ -34,6 +38,7 @@ report_every = 2
 [recipe]
 hard = 2.0
 people = {people}
+things = {things}
 """
 
 
@@ -54,10 +59,10 @@ def data(tmp_path: Path) -> Path:
 
 
 def train(
-    data: Path, steps: int, more: str = "", *options: str, people: float = 0.0
+    data: Path, steps: int, more: str = "", *options: str, people: float = 0.0, things: float = 0.0
 ) -> subprocess.CompletedProcess[str]:
     folder = data.parent
-    (folder / "tiny.toml").write_text(more + CONFIG.format(steps=steps, people=people))
+    (folder / "tiny.toml").write_text(more + CONFIG.format(steps=steps, people=people, things=things))
     words = ["--config", folder / "tiny.toml", "--data", data, "--start", WEIGHTS, "--run", folder / "run", *options]
     command = [sys.executable, "-m", "train", "train-detector", *words, "--cache", folder / "cache", "--no-mlflow"]
     return subprocess.run([str(c) for c in command], cwd=ROOT, capture_output=True, text=True, timeout=300)
@@ -84,13 +89,27 @@ def test_a_network_is_not_made_shallower_than_what_it_starts_from(data: Path) ->
     assert f"head_blocks is 1, but {WEIGHTS} has 3" in done.stderr
 
 
+def test_a_wider_network_goes_on_from_a_narrower_one(data: Path) -> None:
+    wider = "filters = {block_3_project = 24, block_4_project = 24, block_5_project = 24}\n"
+    done = train(data, 2, wider)
+    assert done.returncode == 0, done.stderr[-2000:]
+    run = data.parent / "run"
+    assert extent_in(run / "average.weights.h5") == extent_in(run / "start.weights.h5")
+    assert dict(extent_in(run / "average.weights.h5").filters) == tomllib.loads(wider)["filters"]
+    begun, learnt = (KerasDetector.open(file, 160, 128, 0.01, 0.45) for file in (WEIGHTS, run / "start.weights.h5"))
+    picture = cv2.imread(str(data / "own/images/0.jpg"))
+    assert [face.score for face in learnt.detect(picture)] == pytest.approx(
+        [face.score for face in begun.detect(picture)], abs=1e-4
+    )
+
+
 @pytest.mark.parametrize(
     ("more", "says"), [("believe_teacher = 0.75\n", "believe_teacher is set"), ("#crops\n", "crops is a source")]
 )
 def test_what_needs_a_teacher_asks_for_one(
     data: Path, capsys: pytest.CaptureFixture[str], more: str, says: str
 ) -> None:
-    text = more + CONFIG.format(steps=2, people=0.0)
+    text = more + CONFIG.format(steps=2, people=0.0, things=0.0)
     (data.parent / "tiny.toml").write_text(text.replace('["own"]', '["own", "crops"]') if "crops" in more else text)
     assert main(["train-detector", "--config", str(data.parent / "tiny.toml"), "--start", str(WEIGHTS)]) == 78
     assert f"{says}, which needs a teacher; give a YuNet .onnx as --teacher" in capsys.readouterr().err
@@ -117,6 +136,19 @@ def test_people_that_no_window_would_show_are_refused(data: Path) -> None:
     done = train(data, 2, "", "--people", str(data))
     assert done.returncode == 78, done.stderr[-2000:]
     assert "--people is given, but recipe.people" in done.stderr
+
+
+def test_a_run_puts_things_into_its_windows(data: Path) -> None:
+    thing = np.zeros((40, 40, 4), np.uint8)
+    thing[5:30, 5:30] = 255
+    cv2.imwrite(str(data.parent / "thing.png"), thing)
+    options = "--things", str(data.parent)
+    refused = train(data, 2, "", *options)
+    assert refused.returncode == 78, refused.stderr[-2000:]
+    assert "--things is given, but recipe.things in" in refused.stderr
+    done = train(data, 2, "", *options, things=1.0)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads((data.parent / "run/detector.json").read_text())["things_sha256"] == Things(data.parent).sha256
 
 
 def test_test_is_never_trained_on(data: Path) -> None:

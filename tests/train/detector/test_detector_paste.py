@@ -1,14 +1,17 @@
-"""Labels of pasted people lie on their faces; people from behind have none."""
+"""Labels of pasted people lie on their faces; people from behind have none, nor have things."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
+from edge_agent.errors import ConfigError, NotFoundError
 from train.detector.labels import FACE, UNSURE
-from train.detector.paste import paste_people
+from train.detector.paste import paste_people, paste_things
+from train.detector.things import Things
 from train.people.bank import Bank, write_bank
 from train.people.cutout import Cutout
 
@@ -75,3 +78,54 @@ def test_a_face_behind_a_person_is_no_label_any_more(tmp_path: Path) -> None:
         assert len(labels) == len(bare) <= 1
         outcomes |= {float(labels[0, 4]) if len(labels) else None}
     assert outcomes == {FACE, UNSURE, None}
+
+
+@pytest.fixture
+def things(tmp_path: Path) -> Path:
+    """A folder of one red thing with clear edges, beside what is left out."""
+    thing = np.zeros((300, 400, 4), np.uint8)
+    thing[100:200, 50:350] = (0, 0, 255, 255)
+    thing[99, 50:350] = (255, 255, 255, 8)  # next to nothing
+    for name, image in (
+        ("animals/thing.png", thing),
+        ("people/someone.png", thing),
+        ("animals/no-edge.png", thing[..., :3]),
+        ("animals/all-clear.png", np.zeros_like(thing)),
+        ("animals/all-there.png", np.full_like(thing, 255)),
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / name), image)
+    (tmp_path / "animals/damaged.png").write_bytes((tmp_path / "animals/thing.png").read_bytes()[:200])
+    return tmp_path
+
+
+def test_things_are_pictures_with_an_outline_cut_to_what_is_seen(things: Path) -> None:
+    read = Things(things)
+    assert len(read) == 1
+    assert read[0].shape == (64, 192, 4)
+    assert (read[0][2:-2, 2:-2] == (0, 0, 255, 255)).all()  # no black from around it
+    before = read.sha256
+    (things / "animals/other.png").write_bytes((things / "animals/thing.png").read_bytes())
+    assert Things(things).sha256 != before
+
+
+def test_a_folder_without_things_is_refused(things: Path) -> None:
+    with pytest.raises(NotFoundError, match="is no folder; give one of PNG files"):
+        Things(things / "none")
+    (things / "animals/thing.png").unlink()
+    with pytest.raises(ConfigError, match="has no PNG file with transparency"):
+        Things(things)
+
+
+def test_a_thing_hides_faces_and_is_none(things: Path) -> None:
+    grey = np.full((320, 320, 3), 120, np.uint8)
+    face = np.array([[150, 150, 162, 162, FACE]], np.float32)
+    outcomes, painted = set(), 0
+    for seed in range(150):
+        pixels, labels, bare = paste_things(grey, face, np.array([True]), Things(things), np.random.default_rng(seed))
+        assert len(labels) == len(bare) <= 1
+        outcomes |= {float(labels[0, 4]) if len(labels) else None}
+        painted += bool(((pixels[..., 2].astype(int) - pixels[..., 0]) > 50).any())
+    assert grey.min() == grey.max() == 120  # a copy
+    assert outcomes == {FACE, UNSURE, None}
+    assert painted > 140

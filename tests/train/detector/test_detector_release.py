@@ -11,8 +11,9 @@ from pathlib import Path
 import cv2
 import pytest
 
-from edge_agent.errors import UsageError
+from edge_agent.errors import ModelError, UsageError
 from train.detector import release
+from train.detector.network import Extent, build_detector
 
 ROOT = Path(__file__).parents[3]
 WEIGHTS = ROOT / "train" / "detector" / "weights" / "detector.weights.h5"
@@ -84,6 +85,16 @@ def test_an_earlier_version_is_mixed_in_and_what_it_learnt_is_told(data: Path, t
     assert (record["mix_share"], record["int8_recipe"]) == (0.4, "balanced")
     assert record["mix_sha256"] == hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()
     assert record["metrics"]["train_recall_without_mask"] == 1.0  # a mean of the same weights finds the same
+
+
+def test_a_version_of_another_size_is_not_mixed_in(tmp_path: Path) -> None:
+    other = tmp_path / "other.weights.h5"
+    build_detector(extent=Extent(1)).save_weights(other)
+    parser = argparse.ArgumentParser()
+    release.add_arguments(parser)
+    words = ["--run", str(tmp_path / "run"), "--weights", str(WEIGHTS), "--mix", str(other)]
+    with pytest.raises(ModelError, match=r"is of another size than .*; give the run's start.weights.h5"):
+        release.run(parser.parse_args(words))
 
 
 def test_ranges_that_export_does_not_know_are_refused_before_anything_is_written(tmp_path: Path) -> None:

@@ -20,12 +20,12 @@ from train.detector.assign import assign, pairwise_iou  # noqa: E402
 from train.detector.geometry import iou_matrix  # noqa: E402
 from train.detector.losses import cells, decode, detection_loss  # noqa: E402
 from train.detector.network import (  # noqa: E402
-    HEAD_BLOCKS,
     STRIDES,
+    Extent,
     build_detector,
-    deepen,
+    extent_in,
     fold,
-    head_blocks_in,
+    grow,
     load_imagenet,
     mix,
     scale_boxes,
@@ -202,15 +202,49 @@ def test_stem_and_trained_part_make_the_whole(network: keras.Model) -> None:
         assert np.asarray(part) == pytest.approx(np.asarray(whole), abs=1e-5)
 
 
-def test_more_blocks_change_nothing_at_first(tmp_path: Path) -> None:
-    shallow, deep = build_detector(channels=16, head_blocks=0), build_detector(channels=16, head_blocks=2)
-    deepen(shallow, deep)
+WIDER = {"block_1_project": 12, "block_2_project": 12, "block_3_project": 24, "block_4_expand": 120}
+WIDER |= {"block_4_project": 24, "block_5_project": 24, "block_6_expand": 112}
+
+
+@pytest.mark.parametrize("extent", [Extent(2), Extent(1, WIDER)])
+def test_a_larger_network_finds_the_same_at_first(extent: Extent, tmp_path: Path) -> None:
+    keras.utils.set_random_seed(1)
+    small, large = build_detector(channels=16, extent=Extent(0)), build_detector(channels=16, extent=extent)
+    for layer in small.layers:  # with biases, as a trained one has
+        layer.set_weights([w + np.random.default_rng(2).normal(0, 0.02, w.shape) for w in layer.get_weights()])
+    grow(small, large)
     picture = np.random.default_rng(0).uniform(0, 255, (1, 64, 64, 3)).astype(np.float32)
-    for ours, theirs in zip(deep(picture), shallow(picture), strict=True):
-        assert np.asarray(ours) == pytest.approx(np.asarray(theirs), abs=1e-5)
-    for model, blocks in ((shallow, 0), (deep, 2)):
+    for ours, theirs in zip(large(picture), small(picture), strict=True):
+        assert np.asarray(ours) == pytest.approx(np.asarray(theirs), abs=1e-4)
+    for model, size in ((small, Extent(0)), (large, extent)):
         model.save_weights(tmp_path / "some.weights.h5")
-        assert head_blocks_in(tmp_path / "some.weights.h5") == blocks
+        assert extent_in(tmp_path / "some.weights.h5") == size
+
+
+def test_what_a_wider_layer_learns_reaches_the_maps() -> None:
+    tensorflow = pytest.importorskip("tensorflow")
+    keras.utils.set_random_seed(1)
+    small, large = build_detector(channels=16, extent=Extent(0)), build_detector(channels=16, extent=Extent(0, WIDER))
+    grow(small, large)
+    with tensorflow.GradientTape() as tape:
+        total = sum(tensorflow.reduce_sum(out) for out in large(np.full((1, 64, 64, 3), 90, np.float32)))
+    rows = tape.gradient(total, large.get_layer("block_3_expand").kernel)[:, :, 8:, :]
+    assert float(tensorflow.reduce_max(tensorflow.abs(rows))) > 0
+
+
+def test_a_network_does_not_shrink() -> None:
+    fewer = dict.fromkeys(("block_3_project", "block_4_project", "block_5_project"), 8)
+    with pytest.raises(ConfigError, match="block_3_project has 16 filters and cannot shrink to 8"):
+        grow(build_detector(16), build_detector(16, extent=Extent(2, fewer)))
+
+
+@pytest.mark.parametrize(
+    ("filters", "reason"),
+    [({"block_99": 8}, "filters names block_99; known: Conv1"), ({"block_2_project": 12}, "block_2_add adds 8 and 12")],
+)
+def test_filters_that_make_no_network_are_refused(filters: dict[str, int], reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        build_detector(16, extent=Extent(2, filters))
 
 
 @pytest.mark.parametrize("layers", [None, [1.0, 2.0]])
@@ -218,9 +252,7 @@ def test_a_file_without_layers_is_left_to_whoever_loads_it(tmp_path: Path, layer
     with h5py.File(tmp_path / "strange.weights.h5", "w") as file:
         if layers:
             file["layers"] = layers
-    assert (
-        head_blocks_in(tmp_path / "strange.weights.h5") == head_blocks_in(tmp_path / "none.weights.h5") == HEAD_BLOCKS
-    )
+    assert extent_in(tmp_path / "strange.weights.h5") == extent_in(tmp_path / "none.weights.h5") == Extent()
 
 
 def test_products_give_the_same_maps_and_the_same_gradients(network: keras.Model) -> None:
@@ -266,7 +298,7 @@ def saved(tmp_path: Path) -> Callable[..., Training]:
     """Makes trainings of one folder, which a first one was saved in."""
 
     def make(blocks: int = 0, **settings: object) -> Training:
-        network = build_detector(channels=16, head_blocks=blocks)
+        network = build_detector(channels=16, extent=Extent(blocks))
         _, trained = split(network, "block_3_project")
         return Training(network, trained, 1e-2, tmp_path, settings={"batch": 2, "sources": ("a", "b")} | settings)
 
@@ -375,19 +407,15 @@ def test_an_input_size_that_the_pyramid_cannot_tile_is_refused(text: str) -> Non
         read_size(text)
 
 
-def test_a_network_is_moved_towards_one_with_fewer_blocks() -> None:
-    picture = np.random.default_rng(1).uniform(0, 255, (1, 64, 64, 3)).astype(np.float32)
+def test_a_network_is_moved_towards_another() -> None:
     keras.utils.set_random_seed(1)
-    shallow, deep = build_detector(16, head_blocks=1), build_detector(16, head_blocks=2)
-    for layer in deep.layers:
-        layer.set_weights([w + np.random.default_rng(2).normal(0, 0.02, w.shape) for w in layer.get_weights()])
-    before = [np.array(out) for out in deep(picture)]
-    mix(deep, shallow, 0.0)
-    for a, b in zip(before, deep(picture), strict=True):
-        assert np.array(b) == pytest.approx(a, abs=1e-4)
-    middle = np.array(deep.get_layer("score_8").get_weights()[0] + shallow.get_layer("score_8").get_weights()[0]) / 2
-    mix(deep, shallow, 0.5)
-    assert deep.get_layer("score_8").get_weights()[0] == pytest.approx(middle, abs=1e-6)
-    mix(deep, shallow, 1.0)
-    for a, b in zip(shallow(picture), deep(picture), strict=True):
+    ours, theirs = build_detector(16), build_detector(16)
+    before, target = ours.get_layer("score_8").get_weights()[0], theirs.get_layer("score_8").get_weights()[0]
+    mix(ours, theirs, 0.0)
+    assert ours.get_layer("score_8").get_weights()[0] == pytest.approx(before)
+    mix(ours, theirs, 0.25)
+    assert ours.get_layer("score_8").get_weights()[0] == pytest.approx(0.75 * before + 0.25 * target, abs=1e-6)
+    mix(ours, theirs, 1.0)
+    picture = np.random.default_rng(1).uniform(0, 255, (1, 64, 64, 3)).astype(np.float32)
+    for a, b in zip(theirs(picture), ours(picture), strict=True):
         assert np.array(b) == pytest.approx(np.array(a), abs=1e-4)
