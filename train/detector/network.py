@@ -88,6 +88,11 @@ def extent_in(weights: Path, alpha: float = 0.35) -> Extent:
     return Extent(max(0, (depthwise - _DEPTHWISE_WITHOUT_BLOCKS) // len(STRIDES)), filters)
 
 
+def head_blocks(model: keras.Model) -> int:
+    """How many blocks a network has before each head."""
+    return sum(layer.name.startswith(f"head_{STRIDES[0]}_block_") for layer in model.layers if "add" in layer.name)
+
+
 def grow(small: keras.Model, large: keras.Model) -> None:
     """Copy what a network knows into one with more blocks or filters, which then computes the same (Net2Net, Chen et
     al., ICLR 2016, with new filters that nothing reads yet instead of split ones).

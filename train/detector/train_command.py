@@ -104,12 +104,11 @@ def run(args: argparse.Namespace) -> int:
     from train.detector.cache import Cache, ask_teacher, build_cache, open_teacher, read_looked_at
     from train.detector.hard import find_hard, open_detector
     from train.detector.learnt import KEY, learnt_splits
-    from train.detector.network import HEAD_BLOCKS, Extent, build_detector, extent_in, grow, load_imagenet, split
+    from train.detector.network import head_blocks, split
     from train.detector.photos import read_photos
     from train.detector.stem import fast_stem
     from train.detector.tracking import Tracking
     from train.detector.trainer import Training
-    from train.models import load_weights
 
     looked_at = read_looked_at(args.config.parent / config.looked_at) if config.looked_at else None
     cv2.setNumThreads(1)  # the loader's threads are enough
@@ -118,22 +117,11 @@ def run(args: argparse.Namespace) -> int:
     photos = [
         photo for split in dict.fromkeys(config.splits) for photo in read_photos(args.data, split, config.sources)
     ]
-    begun = extent_in(args.start, config.alpha) if args.start else Extent(head_blocks=0)
-    usual = begun.head_blocks if args.start else HEAD_BLOCKS
-    blocks = usual if config.head_blocks is None else config.head_blocks
-    if blocks < begun.head_blocks:
-        raise ConfigError(f"{args.config}: head_blocks is {blocks}, but {args.start} has {begun.head_blocks}")
-    known = build_detector(config.channels, config.alpha, extent=begun)
-    if args.start is None:
-        load_imagenet(known, args.imagenet, config.alpha)
-    else:
-        load_weights(known, args.start, "--start")
-    network = build_detector(config.channels, config.alpha, extent=Extent(blocks, {**begun.filters, **config.filters}))
-    grow(known, network)
+    network = _begun(args, config)
     stem, trained = split(network, config.stem_up_to) if config.stem_up_to else (None, network)
     described = dataclasses.asdict(config) | {
         "parameters": network.count_params(),
-        "head_blocks": blocks,
+        "head_blocks": head_blocks(network),
         "start": str(args.start or "imagenet"),
         "start_sha256": hashlib.sha256(args.start.read_bytes()).hexdigest() if args.start else "",
         "teacher_sha256": teacher.sha256 if teacher else "",
@@ -184,6 +172,26 @@ def run(args: argparse.Namespace) -> int:
         write_json(args.run / DETECTOR_RECORD, summary)
         tracking.finish([args.run / DETECTOR_WEIGHTS, args.run / DETECTOR_RECORD])
     return 0 if args.ship is None else _ship(args)
+
+
+def _begun(args: argparse.Namespace, config: DetectorTraining) -> Any:
+    """The network as it starts: what --start or ImageNet knows, grown to what the configuration asks for."""
+    from train.detector.network import HEAD_BLOCKS, Extent, build_detector, extent_in, grow, load_imagenet
+    from train.models import load_weights
+
+    begun = extent_in(args.start, config.alpha) if args.start else Extent(head_blocks=0)
+    usual = begun.head_blocks if args.start else HEAD_BLOCKS
+    blocks = usual if config.head_blocks is None else config.head_blocks
+    if blocks < begun.head_blocks:
+        raise ConfigError(f"{args.config}: head_blocks is {blocks}, but {args.start} has {begun.head_blocks}")
+    known = build_detector(config.channels, config.alpha, extent=begun)
+    if args.start is None:
+        load_imagenet(known, args.imagenet, config.alpha)
+    else:
+        load_weights(known, args.start, "--start")
+    network = build_detector(config.channels, config.alpha, extent=Extent(blocks, {**begun.filters, **config.filters}))
+    grow(known, network)
+    return network
 
 
 def _check(args: argparse.Namespace, config: DetectorTraining) -> None:
