@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from edge_agent.errors import ModelError
-from edge_agent.model_file import Manifest, ModelFile, open_model
+from edge_agent.model_file import DetectorPart, Manifest, ModelFile, open_model
 from edge_agent.preprocess import letterbox
 from edge_agent.records import F32, U8, Box, Face
 from edge_agent.runtime import Runtime
@@ -78,6 +78,16 @@ def suppress(boxes: F32, scores: F32, iou: float) -> list[int]:
     return [int(row) for row in np.asarray(kept).reshape(-1)]
 
 
+def check_decoding(model: ModelFile) -> DetectorPart:
+    """What the file says of its detector. Raises ModelError where it has none, or maps that this agent cannot read."""
+    part = model.manifest.detector
+    if part is None:
+        raise ModelError(f"{model.path} is a {model.manifest.kind}, not a detector; name another file")
+    if part.decode != DECODE:
+        raise ModelError(f"{model.path} wants decoding {part.decode!r}, this agent knows {DECODE!r}; update the agent")
+    return part
+
+
 class TFLiteDetector:
     """A detector whose golden inputs gave, on this device, what they gave where it was exported."""
 
@@ -85,13 +95,7 @@ class TFLiteDetector:
         self, model: ModelFile, runtime: Runtime, score: float | None, nms_iou: float | None, min_face_px: int
     ) -> None:
         """score, nms_iou: instead of the model's own. Raises ModelError where the network does not fit."""
-        part = model.manifest.detector
-        if part is None:
-            raise ModelError(f"{model.path} is a {model.manifest.kind}, not a detector; name another file")
-        if part.decode != DECODE:
-            raise ModelError(
-                f"{model.path} wants decoding {part.decode!r}, this agent knows {DECODE!r}; update the agent"
-            )
+        part = check_decoding(model)
         self.model = model
         self.name = model.manifest.name
         self.sha256 = model.sha256

@@ -111,8 +111,11 @@ def _verify(model: ModelFile, args: argparse.Namespace) -> None:
 
 
 def _prove_here(model: ModelFile, args: argparse.Namespace) -> dict[str, Any]:
+    from edge_agent.detect_tflite import check_decoding
     from edge_agent.model_file import measure
 
+    if model.manifest.detector is not None:
+        check_decoding(model)
     proof = measure(model, args.threads, not args.no_xnnpack)
     return {
         "file": str(model.path),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -10,7 +11,7 @@ from typing import Any, Literal, cast
 from pydantic import ValidationError
 
 from edge_agent.detect_tflite import DECODE
-from edge_agent.errors import ModelError
+from edge_agent.errors import ModelError, UnavailableError
 from edge_agent.model_file import (
     Calibration,
     ClassifierPart,
@@ -189,10 +190,17 @@ def _manifest(
 
 def write(path: Path, content: bytes) -> None:
     """Whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_name(f".{path.name}.half")
-    half.write_bytes(content)
-    half.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        half.write_bytes(content)
+        half.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            half.unlink(missing_ok=True)
+        raise UnavailableError(
+            f"cannot write {path}: {error.strerror}; free some space or give another --out"
+        ) from None
 
 
 def _word(record: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import signal
 import sys
 
 from edge_agent.errors import exit_status
@@ -44,10 +45,11 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return exit_status("train", lambda: int(importlib.import_module(COMMANDS[args.command][0]).run(args)))
     except KeyboardInterrupt:
-        hint = "; the same command goes on from the last epoch" if args.command in RESUMING else ""
+        hint = "; the same command goes on from what it last saved" if args.command in RESUMING else ""
         print(f"train: stopped{hint}", file=sys.stderr)
         return 130
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that half written files are removed
     sys.exit(main())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from os import replace
@@ -17,6 +18,18 @@ class DiskError(MaskwatchError):
     """A file cannot be written."""
 
     exit_status = 74  # EX_IOERR
+
+
+def require_room(path: Path, size: int) -> None:
+    """For writers that do not survive a full disk, as HDF5. Raises DiskError where fewer than `size` bytes are free."""
+    with suppress(OSError):  # whoever writes there says it
+        path.parent.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(path.parent).free
+        if free < size:
+            raise DiskError(
+                f"cannot write {path}: it takes up to {size / 1e6:.1f} MB, {free / 1e6:.1f} are free; "
+                "free some space or choose another folder"
+            )
 
 
 @contextmanager

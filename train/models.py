@@ -87,7 +87,10 @@ def load_weights(model: keras.Model, path: Path, key: str = "model.weights") -> 
             warnings.simplefilter("ignore")  # layer by layer, what the error says once
             model.load_weights(str(path))
     except (ValueError, OSError, KeyError, TypeError, RuntimeError) as error:
-        raise ConfigError(f"{path} does not fit this {model.name}: {str(error).splitlines()[0][:200]}") from error
+        named = "" if path.name.endswith(".weights.h5") else "; Keras reads NAME.weights.h5 only"
+        raise ConfigError(
+            f"{path} does not fit this {model.name}: {str(error).splitlines()[0][:200]}{named}"
+        ) from error
 
 
 def small_cnn(shape: tuple[int, int, int], alpha: float) -> keras.Model:

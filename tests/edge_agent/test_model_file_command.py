@@ -11,6 +11,7 @@ import pytest
 
 from edge_agent.classify import SHIPPED
 from edge_agent.cli import main
+from edge_agent.detect import SHIPPED as SHIPPED_DETECTOR
 from edge_agent.model_file import load, pack
 
 
@@ -63,6 +64,18 @@ def test_a_flatbuffer_made_to_harm_is_refused_and_does_not_bring_verify_down(
         path.write_bytes(pack(bytes(rubbish), sound.manifest, sound.golden))
         assert main(["models", "verify", str(path)]) == 65
         assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_decoding_that_this_agent_does_not_know_is_not_sound(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sound = load(SHIPPED_DETECTOR)
+    assert sound.manifest.detector is not None
+    part = sound.manifest.detector.model_copy(update={"decode": "anchors"})
+    path = tmp_path / "detector.tflite"
+    path.write_bytes(pack(sound.flatbuffer, sound.manifest.model_copy(update={"detector": part}), sound.golden))
+    assert main(["models", "verify", str(path)]) == 65
+    assert "wants decoding 'anchors', this agent knows 'centre-log-size'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("threads", ["0", "-1", "65"])

@@ -14,12 +14,13 @@ from typing import Any
 
 from edge_agent.detect_tflite import DECODE
 from edge_agent.errors import ModelError, NotFoundError, UsageError, exit_status
-from export.source import DETECTOR_RECORD, DETECTOR_START, DETECTOR_WEIGHTS
+from export.source import DETECTOR_RECORD, DETECTOR_START, DETECTOR_WEIGHTS, MODEL_NAME, RECORD_NAME
 from train.detector.learnt import KEY, learnt_splits
 from train.files import atomic_path, write_json
 from train.keep_command import read_settings
 
 SHIPPED_INPUT = "512x384"
+_LARGEST_PX = 4096  # of a model file's input
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,14 +65,17 @@ def run(args: argparse.Namespace) -> int:
     if args.int8 is not None and args.int8 not in RECIPES:
         raise UsageError(f"--int8 is {args.int8!r}; give one of {', '.join(RECIPES)}")
     weights = args.weights or args.run / DETECTOR_WEIGHTS
-    for path in (weights, args.mix):
-        if path is not None and not path.is_file():
-            raise NotFoundError(f"{path} is not there; train first, or give --weights")
-    trained = read_settings(args.run / DETECTOR_RECORD) or read_settings(weights.with_name(DETECTOR_RECORD))
+    if not weights.is_file():
+        raise NotFoundError(f"there is no file {weights}; train first, or give --weights")
+    if args.mix is not None and not args.mix.is_file():
+        raise NotFoundError(f"there is no file {args.mix}; give weights of an earlier version as --mix")
+    trained = read_settings(weights.with_name(DETECTOR_RECORD)) or read_settings(args.run / DETECTOR_RECORD)
+    before = read_settings(weights.with_name(RECORD_NAME)) if args.weights else {}  # of kept weights, released again
     try:
         channels, alpha = int(trained.get("channels", 64)), float(trained.get("alpha", 0.35))
+        scaled = float(before.get("box_scale", 1.0))
     except (TypeError, ValueError) as error:
-        raise ModelError(f"{DETECTOR_RECORD} of {weights} describes no network: {error}") from None
+        raise ModelError(f"what lies beside {weights} describes no network: {error}") from None
 
     from train.detector.network import STRIDES, build_detector, extent_in, mix, scale_boxes
     from train.models import load_weights
@@ -91,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     score, figures = (args.score, {}) if args.score else choose_score(network, width, height, args, split)
     if figures and split in learnt:
         figures["metrics_data"] += ", which it was trained on"
-    with atomic_path(args.run / "model.keras") as partial:
+    with atomic_path(args.run / MODEL_NAME) as partial:
         network.save(partial)
     record = {
         "kind": "detector",
@@ -109,15 +113,17 @@ def run(args: argparse.Namespace) -> int:
         "decode": DECODE,
         "strides": list(STRIDES),
         "score_threshold": score,
-        "box_scale": args.box_scale,
-        "mix_share": args.mix_share if args.mix is not None else None,
-        "mix_sha256": hashlib.sha256(args.mix.read_bytes()).hexdigest() if args.mix is not None else None,
+        "box_scale": args.box_scale * scaled,
+        "mix_share": args.mix_share if args.mix is not None else before.get("mix_share"),
+        "mix_sha256": hashlib.sha256(args.mix.read_bytes()).hexdigest() if args.mix else before.get("mix_sha256"),
         "int8_recipe": args.int8,
         KEY: sorted(learnt),
         "nms_iou": args.nms_iou,
         **figures,
     }
-    write_json(args.run / "model.json", {k: v for k, v in record.items() if v is not None})
+    if trained:
+        write_json(args.run / DETECTOR_RECORD, trained)  # for `keep`, wherever it was read
+    write_json(args.run / RECORD_NAME, {k: v for k, v in record.items() if v is not None})
     print(f"{args.run / 'model.keras'}: {width}x{height}, {network.count_params()} parameters, score {score}")
     return 0
 
@@ -138,6 +144,8 @@ def choose_score(
     looks = look_at(detector, read_photos(args.data, split, MAIN_SOURCES))
     lowest = score_for_false_boxes(looks, int(args.false_boxes * len(looks)))
     score = math.ceil(lowest * 1000) / 1000  # rounded down, it would let another box in
+    if not score:
+        raise UsageError(f"--false-boxes is {args.false_boxes:g}, and no score makes as many on {split}; give less")
     found = measure(looks, score)
     print(table([(f"{split}, float, at {score}", found)]), flush=True)
     metrics = {f"{split}_recall_{name}": round(share.value, 4) for name, share in found.by_class.items()}
@@ -155,8 +163,8 @@ def read_size(text: str) -> tuple[int, int]:
         width, height = (int(side) for side in text.split("x"))
     except ValueError:
         raise UsageError(f"--input is {text!r}; give width x height, such as 640x480") from None
-    if width < 64 or height < 64 or width % 32 or height % 32:
-        raise UsageError(f"--input is {text}; both sides have to be multiples of 32, 64 or more")
+    if not (64 <= width <= _LARGEST_PX and 64 <= height <= _LARGEST_PX) or width % 32 or height % 32:
+        raise UsageError(f"--input is {text}; both sides have to be multiples of 32, from 64 to {_LARGEST_PX}")
     return width, height
 
 
@@ -164,7 +172,10 @@ def main() -> int:
     """The command by itself."""
     parser = argparse.ArgumentParser(prog="python -m train.detector.release", description=__doc__)
     add_arguments(parser)
-    return exit_status("release", lambda: run(parser.parse_args()))
+    try:
+        return exit_status("release", lambda: run(parser.parse_args()))
+    except KeyboardInterrupt:
+        return 130
 
 
 if __name__ == "__main__":

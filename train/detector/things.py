@@ -32,9 +32,12 @@ class Things:
             raise NotFoundError(f"--things {folder} is no folder; give one of PNG files with transparency")
         self._pixels: list[U8] = []
         digest = hashlib.sha256()
-        for path in sorted(folder.rglob("*.png")):
-            if LEFT_OUT.isdisjoint(path.relative_to(folder).parts):
-                data = path.read_bytes()
+        for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".png"):
+            if path.is_file() and LEFT_OUT.isdisjoint(path.relative_to(folder).parts):
+                try:
+                    data = path.read_bytes()
+                except OSError as error:
+                    raise ConfigError(f"--things: cannot read {path}: {error.strerror}; remove it") from error
                 thing = _read(data)
                 if thing is not None:
                     self._pixels.append(thing)
@@ -52,7 +55,10 @@ class Things:
 
 def _read(data: bytes) -> U8 | None:
     """What is seen of a picture, no larger than it is used; None where it is damaged or has no transparency."""
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:  # an empty file, or a header that tells of more pixels than OpenCV takes
+        return None
     if image is None or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 4:
         return None
     rows, columns = (np.flatnonzero((image[..., 3] > _SEEN).any(axis=axis)) for axis in (1, 0))

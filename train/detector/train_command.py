@@ -94,6 +94,8 @@ def run(args: argparse.Namespace) -> int:
     _check(args, config)
     people = Bank(args.people) if args.people else None
     things = Things(args.things) if args.things else None
+    if things:
+        print(f"{args.things}: {len(things)} things", flush=True)
     os.environ.setdefault("OMP_NUM_THREADS", str(args.threads))
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(args.threads))
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
@@ -189,8 +191,12 @@ def _begun(args: argparse.Namespace, config: DetectorTraining) -> Any:
         load_imagenet(known, args.imagenet, config.alpha)
     else:
         load_weights(known, args.start, "--start")
-    network = build_detector(config.channels, config.alpha, extent=Extent(blocks, {**begun.filters, **config.filters}))
-    grow(known, network)
+    extent = Extent(blocks, {**begun.filters, **config.filters})
+    try:
+        network = build_detector(config.channels, config.alpha, extent=extent)
+        grow(known, network)
+    except ConfigError as error:
+        raise ConfigError(f"{args.config}: {error}") from None
     return network
 
 

@@ -19,7 +19,7 @@ from export.source import DETECTOR_WEIGHTS
 from train.detector.losses import detection_loss
 from train.detector.optimizer import ChannelScaledAdamW
 from train.detector.pointwise import with_products
-from train.files import atomic_path, write_atomically
+from train.files import atomic_path, require_room, write_atomically
 
 _WARM_UP_STEPS = 200
 _LAST_RATE = 0.02  # of the peak
@@ -117,6 +117,7 @@ class Training:
 
     def save_average(self, path: Path) -> None:
         """Write the averaged weights, which are what is evaluated and shipped."""
+        require_room(path, 2 * sum(w.nbytes for w in self.average) + 1_000_000)  # HDF5 keeps an index of as much again
         current = self.network.get_weights()
         self.network.set_weights(self.average)
         try:

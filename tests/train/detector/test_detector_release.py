@@ -87,6 +87,24 @@ def test_an_earlier_version_is_mixed_in_and_what_it_learnt_is_told(data: Path, t
     assert record["metrics"]["train_recall_without_mask"] == 1.0  # a mean of the same weights finds the same
 
 
+def test_kept_weights_that_are_released_again_keep_how_they_came_about(tmp_path: Path) -> None:
+    kept, run = tmp_path / "kept", tmp_path / "run"
+    kept.mkdir()
+    run.mkdir()
+    shutil.copy(WEIGHTS, kept / "detector.weights.h5")
+    (kept / "model.json").write_text('{"box_scale": 0.5, "mix_share": 0.3, "mix_sha256": "ab", "version": "1.0.0"}')
+    (kept / "detector.json").write_text('{"channels": 64, "learnt_splits": ["train"], "seed": 7}')
+    (run / "detector.json").write_text('{"channels": 8}')  # of what ran there before
+    parser = argparse.ArgumentParser()
+    release.add_arguments(parser)
+    words = ["--weights", str(kept / "detector.weights.h5"), "--run", str(run), "--input", "320x256", "--score", "0.5"]
+    assert release.run(parser.parse_args([*words, "--box-scale", "1.5"])) == 0
+    record = json.loads((run / "model.json").read_text())
+    assert (record["box_scale"], record["mix_share"], record["mix_sha256"]) == (0.75, 0.3, "ab")
+    assert "version" not in record
+    assert json.loads((run / "detector.json").read_text())["seed"] == 7  # which `keep` takes along
+
+
 def test_a_version_of_another_size_is_not_mixed_in(tmp_path: Path) -> None:
     other = tmp_path / "other.weights.h5"
     build_detector(extent=Extent(1)).save_weights(other)
@@ -95,6 +113,23 @@ def test_a_version_of_another_size_is_not_mixed_in(tmp_path: Path) -> None:
     words = ["--run", str(tmp_path / "run"), "--weights", str(WEIGHTS), "--mix", str(other)]
     with pytest.raises(ModelError, match=r"is of another size than .*; give the run's start.weights.h5"):
         release.run(parser.parse_args(words))
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["--input", "99968x99968"], "multiples of 32, from 64 to 4096"),
+        (["--input", "96x80"], "multiples of 32"),
+        (["--input", "320x256", "--split", "val", "--false-boxes", "900"], "no score makes as many on val; give less"),
+    ],
+)
+def test_what_gives_no_model_file_is_refused(data: Path, tmp_path: Path, words: list[str], error: str) -> None:
+    parser = argparse.ArgumentParser()
+    release.add_arguments(parser)
+    always = ["--run", str(tmp_path / "run"), "--weights", str(WEIGHTS), "--data", str(data)]
+    with pytest.raises(UsageError, match=error):
+        release.run(parser.parse_args([*always, *words]))
+    assert not (tmp_path / "run").exists()
 
 
 def test_ranges_that_export_does_not_know_are_refused_before_anything_is_written(tmp_path: Path) -> None:
