@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from edge_agent.errors import ConfigError, NotFoundError
 from edge_agent.records import U8
@@ -25,8 +25,8 @@ class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     box: tuple[float, float, float, float]
-    front: float
-    visible: float
+    front: float = Field(ge=-1, le=1)
+    visible: float = Field(ge=0)
 
     @model_validator(mode="after")
     def _has_a_face(self) -> _Entry:
@@ -37,13 +37,15 @@ class _Entry(BaseModel):
 
 
 class Bank:
-    """People by number, read from a memory map. sha256: of what is known of them, which no other drawing shares."""
+    """People by number, read from a memory map. sha256: of what is known of them and of their pixels."""
 
     def __init__(self, folder: Path) -> None:
         """Raises NotFoundError, or ConfigError where the folder holds something else."""
         try:
             text = (folder / _INDEX).read_bytes()
             self._entries = TypeAdapter(list[_Entry]).validate_json(text)
+            if not self._entries:
+                raise ValueError("nobody is in it")
             pixels = np.memmap(folder / _PIXELS, np.uint8, "r")
             px = int((len(pixels) / (4 * len(self._entries))) ** 0.5)
             self._pixels = pixels.reshape(len(self._entries), px, px, 4)
@@ -53,10 +55,12 @@ class Bank:
             raise NotFoundError(
                 f"{error.filename} is not there; draw people with `python -m train draw-people`"
             ) from error
-        except (OSError, ValidationError, ValueError, ZeroDivisionError) as error:
+        except (OSError, ValidationError, ValueError) as error:
             reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
             raise ConfigError(f"{folder} holds no whole drawing of people ({reason}); draw them again") from error
-        self.sha256 = hashlib.sha256(text).hexdigest()
+        digest = hashlib.sha256(text)
+        digest.update(pixels)
+        self.sha256 = digest.hexdigest()
 
     def __len__(self) -> int:
         return len(self._entries)

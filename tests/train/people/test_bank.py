@@ -58,6 +58,8 @@ def test_what_is_seen_decides_what_it_is(front: float, visible: float, face: boo
         '[{"box": [8, 8, 1000000, 32], "front": 0.9, "visible": 0.6}]',
         '[{"box": [8, 8, NaN, 32], "front": 0.9, "visible": 0.6}]',
         '[{"box": [8, 8, 56, 32], "front": "no", "visible": 0.6}]',
+        '[{"box": [8, 8, 56, 32], "front": -5, "visible": 0.6}]',
+        '[{"box": [8, 8, 56, 32], "front": 0.9, "visible": -0.1}]',
         "[" * 2000,
         "\xff",
     ],
@@ -67,6 +69,15 @@ def test_an_index_of_something_else_is_one_line(tmp_path: Path, entries: str) ->
     (tmp_path / "people.json").write_text(entries, encoding="latin-1")
     with pytest.raises(ConfigError, match="draw them again"):
         Bank(tmp_path)
+
+
+def test_other_pixels_make_another_bank(tmp_path: Path) -> None:
+    write_bank(tmp_path, [cutout()])
+    before = Bank(tmp_path).sha256
+    assert Bank(tmp_path).sha256 == before
+    pixels = tmp_path / "pixels.bin"
+    pixels.write_bytes(bytes(len(pixels.read_bytes())))
+    assert Bank(tmp_path).sha256 != before
 
 
 def test_a_drawing_that_ends_half_way_leaves_no_index_of_others(tmp_path: Path) -> None:
