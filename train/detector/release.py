@@ -67,6 +67,8 @@ def run(args: argparse.Namespace) -> int:
     weights = args.weights or args.run / DETECTOR_WEIGHTS
     if not weights.is_file():
         raise NotFoundError(f"there is no file {weights}; train first, or give --weights")
+    if (args.run / DETECTOR_WEIGHTS).is_file() and weights.parent.resolve() != args.run.resolve():
+        raise UsageError(f"{args.run} holds a network of its own; give --weights a --run folder that is free")
     if args.mix is not None and not args.mix.is_file():
         raise NotFoundError(f"there is no file {args.mix}; give weights of an earlier version as --mix")
     trained = read_settings(weights.with_name(DETECTOR_RECORD)) or read_settings(args.run / DETECTOR_RECORD)

@@ -105,6 +105,15 @@ def test_kept_weights_that_are_released_again_keep_how_they_came_about(tmp_path:
     assert json.loads((run / "detector.json").read_text())["seed"] == 7  # which `keep` takes along
 
 
+def test_a_run_with_a_network_of_its_own_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "average.weights.h5").write_bytes(b"of another")
+    parser = argparse.ArgumentParser()
+    release.add_arguments(parser)
+    with pytest.raises(UsageError, match="holds a network of its own; give --weights a --run folder that is free"):
+        release.run(parser.parse_args(["--run", str(tmp_path), "--weights", str(WEIGHTS)]))
+    assert [path.name for path in tmp_path.iterdir()] == ["average.weights.h5"]
+
+
 def test_a_version_of_another_size_is_not_mixed_in(tmp_path: Path) -> None:
     other = tmp_path / "other.weights.h5"
     build_detector(extent=Extent(1)).save_weights(other)
