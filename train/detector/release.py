@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"{args.run} holds a network of its own; give --weights a --run folder that is free")
     if args.mix is not None and not args.mix.is_file():
         raise NotFoundError(f"there is no file {args.mix}; give weights of an earlier version as --mix")
-    trained = read_settings(weights.with_name(DETECTOR_RECORD)) or read_settings(args.run / DETECTOR_RECORD)
+    trained = read_settings(weights.with_name(DETECTOR_RECORD))
     before = read_settings(weights.with_name(RECORD_NAME)) if args.weights else {}  # of kept weights, released again
     try:
         channels, alpha = int(trained.get("channels", 64)), float(trained.get("alpha", 0.35))
