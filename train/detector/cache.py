@@ -22,7 +22,7 @@ from edge_agent.errors import ConfigError, ModelError, NotFoundError
 from edge_agent.preprocess import letterbox
 from edge_agent.records import F32, U8
 from train.detector.geometry import iou_matrix
-from train.detector.photos import BARE, Photo
+from train.detector.photos import BARE, FACELESS, Photo
 from train.files import DiskError, write_atomically
 
 Finder = Callable[[U8], F32]
@@ -33,7 +33,7 @@ _SAME_FACE_IOU = 0.25
 _SAME_FINDING_IOU = 0.3  # of one face at two sizes
 INDEX, PIXELS = "photographs.json", "pixels.bin"
 ANSWERS = "teacher-answers.json"  # rows of box and score
-WHOLLY_KNOWN = ("negatives", "crops")  # sets that show no face beside those named
+WHOLLY_KNOWN = (FACELESS, "crops")  # sets that show no face beside those named
 
 
 @dataclass(frozen=True, slots=True)

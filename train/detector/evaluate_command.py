@@ -28,7 +28,7 @@ from train.detector.evaluate import (
     measure,
     score_for_false_boxes,
 )
-from train.detector.photos import read_photos
+from train.detector.photos import FACELESS, read_faceless, read_photos
 from train.detector.release import SHIPPED_INPUT, read_size
 from train.files import write_json
 
@@ -84,6 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="compare ours at this many false boxes; unset: at as many as YuNet at 640 px makes, where it is compared",
     )
     parser.add_argument("--negatives", action="store_true", help="also count boxes on the pictures without a face")
+    parser.add_argument("--faceless", type=Path, default=None, help="also count boxes on a folder of such pictures")
     parser.add_argument("--log", type=Path, default=Path("runs/evaluations.jsonl"), help="where the run is noted")
     parser.add_argument("--json", type=Path, default=None, help="also write the figures here")
 
@@ -98,7 +99,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--false-boxes is {args.false_boxes}; give a count of 0 or more")
     ledger.check(args.log)
     photos = read_photos(args.data, args.split, tuple(args.sources))
-    negatives = read_photos(args.data, args.split, ("negatives",)) if args.negatives else []
+    without = {"negatives": read_photos(args.data, args.split, (FACELESS,))} if args.negatives else {}
+    without |= {"faceless": read_faceless(args.faceless)} if args.faceless else {}
     found = contenders(args)
     looks = [look_at(contender.detector, photos) for contender in found]
     rows = [(f"{c.name} at {c.score:.2f}", measure(mine, c.score)) for c, mine in zip(found, looks, strict=True)]
@@ -108,11 +110,11 @@ def run(args: argparse.Namespace) -> int:
     print("\nby class and size, each at its own score")
     print(table_by_class_and_size(rows + equal))
     report = {name: as_json(result) for name, result in rows + equal}
-    for contender in found if negatives else []:
-        false = sum(false_boxes(look.above(contender.score)) for look in look_at(contender.detector, negatives))
-        name = f"{contender.name} at {contender.score:.2f}"
-        print(f"{name}: {false} false boxes on {len(negatives)} pictures without a face")
-        report[name]["false_boxes_on_negatives"] = false
+    for kind, pictures in without.items():
+        for contender, (name, _) in zip(found, rows, strict=True):
+            false = sum(false_boxes(look.above(contender.score)) for look in look_at(contender.detector, pictures))
+            print(f"{name}: {false} false boxes on {len(pictures)} pictures without a face ({kind})")
+            report[name][f"false_boxes_on_{kind}"] = false
     for contender, (name, result) in zip(found, rows, strict=True):
         if contender.path is not None:
             ledger.enter(args.log, contender.path, args.split, {"sources": args.sources, name: as_json(result)})

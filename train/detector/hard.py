@@ -13,6 +13,7 @@ import numpy as np
 from edge_agent.records import Detector
 from train.detector.cache import Cache, Hard, Sample
 from train.detector.geometry import iou_matrix
+from train.detector.photos import FACELESS
 
 INPUT_PX = (640, 480)
 LOWEST_SCORE = 0.1
@@ -37,7 +38,7 @@ def _look(sample: Sample, detector: Detector, source: str) -> Hard:
     best = np.max(np.where(same, scores, 0.0), axis=1, initial=0.0)
     faces = np.clip((_EASY_SCORE - best) / (_EASY_SCORE - _MISSED_SCORE), 0.0, 1.0).astype(np.float32)
     # elsewhere a box on no label may be a face that nobody labelled and the teacher does not see either
-    decoys = boxes[scores >= _DECOY_SCORE] if source == "negatives" else boxes[:0]
+    decoys = boxes[scores >= _DECOY_SCORE] if source == FACELESS else boxes[:0]
     return Hard(faces, np.concatenate([sample.hard.decoys, decoys]))
 
 

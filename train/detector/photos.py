@@ -23,6 +23,8 @@ _SAME_CLASS = {
     "with_incorrect_mask": BADLY_MASKED,
 }
 _YOLO_CLASSES = (MASKED, BARE)
+FACELESS = "negatives"  # the set of photographs without a face
+_PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,20 @@ def read_photos(data: Path, split: str, sources: tuple[str, ...]) -> list[Photo]
     return [_read_photo(data, source, name) for source, name in wanted]
 
 
+def read_faceless(folder: Path) -> list[Photo]:
+    """Photographs without a face, every JPEG, PNG and WebP file below a folder, as more of the set "negatives".
+
+    Raises NotFoundError where there is no folder, ConfigError where it has none.
+    """
+    if not folder.is_dir():
+        raise NotFoundError(f"--faceless {folder} is no folder; give one of photographs without a face")
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix.lower() in _PICTURES)
+    if not paths:
+        raise ConfigError(f"--faceless {folder} has no {', '.join(_PICTURES)} file")
+    nothing = np.zeros((0, 4), np.float32)
+    return [Photo(FACELESS, f"{folder.name}/{path.relative_to(folder)}", path, nothing, ()) for path in paths]
+
+
 def _read(path: Path) -> U8:
     """uint8 BGR. Raises NotFoundError, or ImageError where it cannot be decoded."""
     if not path.is_file():
@@ -74,7 +90,7 @@ def _read(path: Path) -> U8:
 
 
 def _read_photo(data: Path, source: str, name: str) -> Photo:
-    if source == "negatives":
+    if source == FACELESS:
         path = data / source / (name if name.endswith(".jpg") else f"{name}.jpg")
         return Photo(source, name, path, np.zeros((0, 4), np.float32), ())
     if source == "crops":

@@ -18,6 +18,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from edge_agent.errors import ConfigError, NotFoundError, UsageError
 from export.source import DETECTOR_RECORD, DETECTOR_START, DETECTOR_WEIGHTS
 from train.detector.augment import Recipe
+from train.detector.photos import FACELESS, Photo, read_faceless, read_photos
 from train.detector.release import SHIPPED_INPUT
 from train.detector.things import Things
 from train.files import write_json
@@ -70,6 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--teacher", type=Path, default=None, help="a YuNet .onnx: finds what no label names")
     parser.add_argument("--people", type=Path, default=None, help="folder of `python -m train draw-people`")
     parser.add_argument("--things", type=Path, default=None, help="folder of PNG files: things cut out, no faces")
+    parser.add_argument("--faceless", type=Path, default=None, help="folder of more photographs without a face")
     parser.add_argument("--start", type=Path, default=None, help="detector weights (.weights.h5) to start from")
     parser.add_argument(
         "--run", type=Path, default=Path("runs/detector"), help="folder of the run; a checkpoint is resumed"
@@ -88,7 +90,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train; the run folder then holds average.weights.h5 and detector.json."""
     config = read_config(args.config)
-    for path in (args.imagenet, args.teacher, args.people, args.things, args.start):
+    for path in (args.imagenet, args.teacher, args.people, args.things, args.faceless, args.start):
         if path is not None and not path.exists():
             raise NotFoundError(f"{path} is not there")
     _check(args, config)
@@ -107,7 +109,6 @@ def run(args: argparse.Namespace) -> int:
     from train.detector.hard import find_hard, open_detector
     from train.detector.learnt import KEY, learnt_splits
     from train.detector.network import head_blocks, split
-    from train.detector.photos import read_photos
     from train.detector.stem import fast_stem
     from train.detector.tracking import Tracking
     from train.detector.trainer import Training
@@ -119,6 +120,8 @@ def run(args: argparse.Namespace) -> int:
     photos = [
         photo for split in dict.fromkeys(config.splits) for photo in read_photos(args.data, split, config.sources)
     ]
+    faceless = read_faceless(args.faceless) if args.faceless else []
+    photos += faceless
     network = _begun(args, config)
     stem, trained = split(network, config.stem_up_to) if config.stem_up_to else (None, network)
     described = dataclasses.asdict(config) | {
@@ -129,6 +132,7 @@ def run(args: argparse.Namespace) -> int:
         "teacher_sha256": teacher.sha256 if teacher else "",
         "people_sha256": people.sha256 if people else "",
         "things_sha256": things.sha256 if things else "",
+        "faceless_sha256": _sha256(faceless),
     }
     settings = {name: value for name, value in described.items() if name not in FREE}
     training = Training(network, trained, config.rate, args.run, config.relative, config.sure_iou, settings)
@@ -217,8 +221,18 @@ def _check(args: argparse.Namespace, config: DetectorTraining) -> None:
     wants = "crops is a source" if "crops" in config.sources else "believe_teacher is set"
     if args.teacher is None and ("crops" in config.sources or config.believe_teacher <= 1):
         raise ConfigError(f"{args.config}: {wants}, which needs a teacher; give a YuNet .onnx as --teacher")
+    if args.faceless is not None and FACELESS not in config.sources:
+        raise ConfigError(f"--faceless is given, but sources in {args.config} does not have {FACELESS!r}; add it")
     if args.ship is not None and (args.ship.is_dir() or not args.ship.parent.is_dir()):
         raise UsageError(f"--ship {args.ship} is no place for a file; give FOLDER/NAME.tflite")
+
+
+def _sha256(photos: list[Photo]) -> str:
+    """Of the files of photographs; "" of none."""
+    digest = hashlib.sha256()
+    for photo in photos:
+        digest.update(photo.path.read_bytes())
+    return digest.hexdigest() if photos else ""
 
 
 def _ship(args: argparse.Namespace) -> int:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from train.__main__ import main
+from train.detector.cache import Cache
 from train.detector.keras_detector import KerasDetector
 from train.detector.network import extent_in
 from train.detector.things import Things
@@ -59,10 +60,18 @@ def data(tmp_path: Path) -> Path:
 
 
 def train(
-    data: Path, steps: int, more: str = "", *options: str, people: float = 0.0, things: float = 0.0
+    data: Path,
+    steps: int,
+    more: str = "",
+    *options: str,
+    people: float = 0.0,
+    things: float = 0.0,
+    sources: str = '["own"]',
 ) -> subprocess.CompletedProcess[str]:
     folder = data.parent
-    (folder / "tiny.toml").write_text(more + CONFIG.format(steps=steps, people=people, things=things))
+    (folder / "tiny.toml").write_text(
+        more + CONFIG.format(steps=steps, people=people, things=things).replace('["own"]', sources)
+    )
     words = ["--config", folder / "tiny.toml", "--data", data, "--start", WEIGHTS, "--run", folder / "run", *options]
     command = [sys.executable, "-m", "train", "train-detector", *words, "--cache", folder / "cache", "--no-mlflow"]
     return subprocess.run([str(c) for c in command], cwd=ROOT, capture_output=True, text=True, timeout=300)
@@ -149,6 +158,39 @@ def test_a_run_puts_things_into_its_windows(data: Path) -> None:
     done = train(data, 2, "", *options, things=1.0)
     assert done.returncode == 0, done.stderr[-2000:]
     assert json.loads((data.parent / "run/detector.json").read_text())["things_sha256"] == Things(data.parent).sha256
+
+
+def test_a_run_takes_a_folder_of_photographs_without_a_face(data: Path) -> None:
+    folder = data.parent / "animals"
+    (folder / "more").mkdir(parents=True)
+    for name in ("a.jpg", "more/b.PNG"):
+        cv2.imwrite(str(folder / name), np.full((120, 160, 3), 90, np.uint8))
+    options = "--faceless", str(folder)
+    refused = train(data, 2, "", *options)
+    assert refused.returncode == 78, refused.stderr[-2000:]
+    assert "does not have 'negatives'; add it" in refused.stderr
+    (data / "negatives").mkdir()
+    shutil.copy(folder / "a.jpg", data / "negatives/c.jpg")
+    with (data / "splits.csv").open("a") as table:
+        table.write("negatives,c,9,train\n")
+    done = train(data, 2, "", *options, sources='["own", "negatives"]')
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert Cache(data.parent / "cache").sources == ["own", "own", "negatives", "negatives", "negatives"]
+    (folder / "a.jpg").unlink()
+    other = train(data, 4, "", *options, sources='["own", "negatives"]')
+    assert other.returncode == 78, other.stderr[-2000:]
+    assert "faceless_sha256" in other.stderr
+
+
+@pytest.mark.parametrize(("folder", "status", "says"), [("none", 66, "none is not there"), ("", 78, "has no .jpg")])
+def test_a_folder_without_photographs_is_refused(data: Path, folder: str, status: int, says: str) -> None:
+    (data.parent / "empty").mkdir()
+    with (data / "splits.csv").open("a") as table:
+        table.write("negatives,c,9,train\n")
+    options = "--faceless", str(data.parent / "empty" / folder)
+    done = train(data, 2, "", *options, sources='["own", "negatives"]')
+    assert done.returncode == status, done.stderr[-2000:]
+    assert says in done.stderr
 
 
 def test_test_is_never_trained_on(data: Path) -> None:

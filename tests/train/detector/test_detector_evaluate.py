@@ -89,16 +89,18 @@ def test_the_command_compares_at_equal_false_boxes_counts_those_without_a_face_a
     photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["--data", str(photographs), "--sources", "ilc2021", "--false-boxes", "1", "--negatives"]
+    words += ["--faceless", str(photographs / "ilc2021/images")]
     files = ["--json", str(tmp_path / "out/figures.json"), "--log", str(tmp_path / "log.jsonl")]
     assert main(["evaluate-detector", *words, *files]) == 0
     said = capsys.readouterr().out
     assert "at no more than the 1 false boxes asked for (0.50 a picture)" in said
     assert "by class and size" in said
-    assert "on 1 pictures without a face" in said
+    assert "on 1 pictures without a face (negatives)" in said
+    assert "on 2 pictures without a face (faceless)" in said
     book = json.loads((tmp_path / "out/figures.json").read_text())
     first = next(iter(book.values()))
     assert first["by_class_and_size_px"]["with_mask 32-64"]["n"] == 2
-    assert "false_boxes_on_negatives" in first
+    assert {"false_boxes_on_negatives", "false_boxes_on_faceless"} <= set(first)
     (line,) = (tmp_path / "log.jsonl").read_text().splitlines()
     assert json.loads(line)["split"] == "test"
 
@@ -113,6 +115,7 @@ def test_the_command_compares_at_equal_false_boxes_counts_those_without_a_face_a
         (["--sources", "ilc2021", "--false-boxes", "-3"], 2, "--false-boxes is -3; give a count of 0 or more"),
         (["--sources", "ilc2021", "--log", "{data}/splits.csv/log"], 74, "evaluations cannot be noted in"),
         (["--sources", "ilc2021", "--model", "gone.tflite"], 66, "gone.tflite is not there"),
+        (["--sources", "ilc2021", "--faceless", "gone"], 66, "--faceless gone is no folder"),
         (["--sources", "ilc2021", "--yunet", "gone.onnx"], 66, "gone.onnx is not there"),
         (["--sources", "ilc2021", "--model", "{data}/bad.weights.h5", "--input", "640"], 2, "--input is '640'"),
         (["--sources", "ilc2021", "--model", "{data}/bad.weights.h5"], 78, "does not fit"),
