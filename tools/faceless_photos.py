@@ -11,6 +11,7 @@ held out, to measure on: .cache/faceless/train and .cache/faceless/test.
 
 from __future__ import annotations
 
+import argparse
 import re
 import sys
 from collections.abc import Iterator
@@ -73,22 +74,28 @@ def photograph(data: U8) -> U8 | None:
     return np.asarray(image, np.uint8)
 
 
-def main(unpacked: Path, out: Path) -> None:
+def main() -> None:
     """Write the photographs of unpacked Debian packages as JPEG files."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("unpacked", type=Path, help="folder that `dpkg-deb -x` filled")
+    parser.add_argument("out", type=Path, help="folder for train/ and test/")
+    arguments = parser.parse_args()
+    pictures = [named for path in sorted(arguments.unpacked.rglob("*.rcc")) for named in in_resources(path)]
+    for folder in ("backgrounds", "wallpapers"):
+        pictures += wallpapers(arguments.unpacked / "usr/share" / folder)
+    if not pictures:
+        sys.exit(f"{arguments.unpacked} has no resource file and no wallpaper; unpack the packages into it")
     for part in ("train", "test"):
-        (out / part).mkdir(parents=True, exist_ok=True)
-    pictures = [named for path in sorted(unpacked.rglob("*.rcc")) for named in in_resources(path)]
-    pictures += wallpapers(unpacked / "usr/share/backgrounds")
-    pictures += wallpapers(unpacked / "usr/share/wallpapers")
+        (arguments.out / part).mkdir(parents=True, exist_ok=True)
     kept = 0
     for name, data in pictures:
         image = photograph(data)
         if image is not None:
             part = "test" if kept % 4 == 3 else "train"
-            cv2.imwrite(str(out / part / f"{name}.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 92])
+            cv2.imwrite(str(arguments.out / part / f"{name}.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 92])
             kept += 1
-    print(f"{out}: {kept} photographs of {len(pictures)} pictures")
+    print(f"{arguments.out}: {kept} photographs of {len(pictures)} pictures")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main()

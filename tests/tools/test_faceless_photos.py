@@ -39,3 +39,11 @@ def test_photographs_of_packages(tmp_path: Path) -> None:
     found = {part: sorted(path.name for path in (tmp_path / "out" / part).iterdir()) for part in ("train", "test")}
     assert found == {"train": ["erase-000.jpg", "erase-002.jpg", "erase-003.jpg"], "test": ["Path.jpg"]}
     assert cv2.imread(str(tmp_path / "out/test/Path.jpg")).shape == (160, 640, 3)
+
+
+def test_a_folder_without_packages_is_one_line(tmp_path: Path) -> None:
+    words = [str(ROOT / "tools/faceless_photos.py"), str(tmp_path), str(tmp_path / "out")]
+    done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.strip().endswith("has no resource file and no wallpaper; unpack the packages into it")
+    assert not (tmp_path / "out").exists()
