@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from edge_agent.camera.address import kind_of
 from edge_agent.config import Config, load, read_secret
 from edge_agent.config.show import effective, to_toml
 from edge_agent.errors import ConfigError, NotFoundError
@@ -32,6 +33,8 @@ def run(args: argparse.Namespace) -> int:
     for key, path in files_named(config):
         if not path.exists():
             raise NotFoundError(f"{key}: there is no file {path}; check the path, or leave the key out")
+    for camera in config.camera:
+        kind_of(camera.source)
     _look_into_secrets(config)
     _look_into_models(config)
     for remark in remarks(config):

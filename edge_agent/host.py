@@ -35,7 +35,11 @@ class Host:
     def temperature_celsius(self) -> float | None:
         """The hottest thermal zone that gives a believable figure."""
         found = []
-        for file in sorted((self._root / "sys/class/thermal").glob("thermal_zone*/temp")):
+        try:
+            files = sorted((self._root / "sys/class/thermal").glob("thermal_zone*/temp"))
+        except OSError:  # no file descriptor is left: a figure less, not the end of the agent
+            return None
+        for file in files:
             try:
                 degrees = int(file.read_text("ascii")) / 1000
             except (OSError, ValueError):

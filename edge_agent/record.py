@@ -97,8 +97,9 @@ class SnapshotStore:
 
     def picture_of(self, visit: str) -> builtins.bytes | None:
         """The newest saved picture of a visit, as JPEG; None where none is saved any more."""
+        ends = {f"{visit}-{label}" for label in (*self._labels, CANNOT_TELL)}
         for saved in self.latest(LOOK_BACK):
-            if f"-{visit}-" in saved.path.name:
+            if saved.path.stem.partition("-")[2] in ends:  # whole: `door-1` is also the end of a camera's name
                 with contextlib.suppress(OSError):  # the quota may take it at this very moment
                     return saved.path.read_bytes()
         return None

@@ -210,6 +210,8 @@ class Reporter:
             self._health.forget_camera(camera)
             self._metrics.forget_camera(camera)
             self._people.pop(camera, None)
+        # the device's name is in every topic, and stays until a restart
+        config = config.model_copy(update={"device": self._config.device})
         self._config, self._info, self._reload_error = config, info, None
         self._begin_counters()
         self._health.declare("reload", None)

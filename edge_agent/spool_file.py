@@ -66,6 +66,7 @@ class SpoolFile:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+            self._db.text_factory = _text
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             if version not in (0, SCHEMA_VERSION):
                 raise SpoolFileError(f"{self.path} was written by another version ({version})", damaged=True)
@@ -222,6 +223,7 @@ class SpoolFile:
         rows: dict[int, SpoolRow] = {}
         try:
             db = self._db or sqlite3.connect(self.path, timeout=BUSY_S, check_same_thread=False)
+            db.text_factory = _text
         except sqlite3.Error:
             return []
         for order in ("ASC", "DESC"):
@@ -257,6 +259,11 @@ class SpoolFile:
             not isinstance(error, sqlite3.Error) or any(word in text for word in _DAMAGED)
         )
         return SpoolFileError(f"{self.path}: {text}", damaged)
+
+
+def _text(stored: bytes) -> str:
+    """A damaged letter does not end the reading of all rows; the checksum tells of it."""
+    return stored.decode("utf-8", "replace")
 
 
 def _row(values: tuple[object, ...]) -> SpoolRow | None:

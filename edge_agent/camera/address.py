@@ -27,19 +27,30 @@ def kind_of(source: str) -> Kind:
         return Kind.CSI
     scheme = source.split("://", 1)[0].lower() if "://" in source else ""
     if scheme in {"rtsp", "rtsps", "http", "https"}:
-        if not urlsplit(source).hostname:
+        if not _names_host(source):
             raise ConfigError(f"camera.source {redact_addresses(source)!r} names no host; give rtsp://host/path")
         return Kind.STREAM
     if scheme and scheme != "file":
         raise ConfigError(
             f"camera.source {redact_addresses(source)!r}: {scheme} is unknown; give rtsp://, http:// or a file"
         )
-    return Kind.FOLDER if path_of(source).is_dir() else Kind.FILE
+    try:
+        return Kind.FOLDER if path_of(source).is_dir() else Kind.FILE
+    except (OSError, ValueError) as error:  # a folder that may not be entered, a name too long, a zero byte
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ConfigError(f"camera.source {redact_addresses(source)!r} cannot be looked at: {reason}") from error
 
 
 def path_of(source: str) -> Path:
     """The file or folder that an address names."""
     return Path(unquote(urlsplit(source).path)) if source.startswith("file://") else Path(source)
+
+
+def _names_host(url: str) -> bool:
+    try:
+        return bool(urlsplit(url).hostname)
+    except ValueError:  # a bracket that is not closed
+        return False
 
 
 def with_account(url: str, account: str | None) -> str:

@@ -105,7 +105,10 @@ class FolderSource(_Finite):
         super().__init__(config, clock)
         folder = path_of(config.source)
         self.fps = config.max_fps or FOLDER_FPS
-        self._paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+        try:
+            self._paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+        except OSError as error:
+            raise CameraError(f"{folder} cannot be read: {error.strerror}; give the agent's account access") from error
         self.total_frames = len(self._paths)
         self._position = 0
         self.unreadable = 0

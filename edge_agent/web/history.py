@@ -1,7 +1,7 @@
 """Past events in SQLite: pages of them, and visits by class over time. Bounded in rows and days, written in batches.
 
-Called from one thread at a time (the web worker). A database that cannot be opened or is broken is set aside: the page
-then remembers what happened since the start, and the agent goes on.
+Called from one thread at a time (the web worker). A database that is broken is set aside, one that cannot be opened now
+is left alone: the page then remembers what happened since the start, and the agent goes on.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class History:
         self.newest_seen = 0
         self._committed_s = now()
         self._db = _open(path)
-        self._rows = int(self._db.execute("SELECT count(*) FROM events").fetchone()[0])
+        self._rows = _count(self._db)
 
     def add(self, events: Iterable[tuple[int, Json]]) -> None:
         """Take numbered events of this run, oldest first."""
@@ -74,7 +74,7 @@ class History:
                 ),
             )
             self._rows += 1
-        if self._now() - self._committed_s >= COMMIT_EVERY_S:
+        if abs(self._now() - self._committed_s) >= COMMIT_EVERY_S:  # also where the clock was put back
             self._prune()
             self._commit()
 
@@ -163,12 +163,18 @@ def _open(path: Path | None) -> sqlite3.Connection:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             return _connect(str(path))
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, sqlite3.OperationalError) as error:  # a full disk or a lock: the file may be sound
+            log.warning("the page's history %s cannot be used now: %s; it stays as it is", path, error)
+        except sqlite3.Error as error:
             log.warning("the page's history %s cannot be used: %s; it is set aside", path, error)
             with suppress(OSError, sqlite3.Error):
                 path.replace(path.with_suffix(".broken"))
                 return _connect(str(path))
     return _connect(":memory:")
+
+
+def _count(db: sqlite3.Connection) -> int:
+    return int(db.execute("SELECT count(*) FROM events").fetchone()[0])
 
 
 def _connect(name: str) -> sqlite3.Connection:
@@ -177,6 +183,7 @@ def _connect(name: str) -> sqlite3.Connection:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
         db.executescript(_SCHEMA)
+        _count(db)  # a damaged page shows here, not in the middle of a request
     except sqlite3.Error:
         db.close()
         raise

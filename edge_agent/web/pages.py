@@ -46,7 +46,7 @@ def asset(name: str) -> Asset | None:
     """A static file by its name; None where there is none."""
     source = files("edge_agent.web") / "static" / name
     kind = name.rpartition(".")[2]
-    if "/" in name or "\\" in name or kind not in MEDIA_TYPES or not source.is_file():
+    if "/" in name or "\\" in name or kind not in MEDIA_TYPES or len(name) > 100 or not source.is_file():
         return None
     data = source.read_bytes()
     return Asset(data, gzip.compress(data, 6), MEDIA_TYPES[kind], f'"{sha256(data).hexdigest()[:16]}"')

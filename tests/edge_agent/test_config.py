@@ -208,6 +208,9 @@ def test_check_config_shows_what_is_in_use_and_no_secret(tmp_path, capsys, monke
 
 
 def test_check_config_ends_with_78_for_a_wrong_one_and_66_for_a_missing_model(tmp_path, capsys):
+    for source in ("ftp://host/clip.mp4", "rtsp://[bad"):
+        camera = f"[[camera]]\nname = 'a'\nsource = '{source}'\n"
+        assert main(["check-config", "--config", str(write(tmp_path, camera))]) == 78
     assert main(["check-config", "--config", str(write(tmp_path, "[mqtt]\nport = 0\n"))]) == 78
     assert main(["check-config", "--config", str(write(tmp_path, '[classifier]\nmodel = "no.tflite"\n'))]) == 66
     assert "classifier.model: there is no file" in capsys.readouterr().err

@@ -141,6 +141,17 @@ def test_what_could_not_be_judged_is_not_saved_unless_asked_for(desk: Callable[.
     assert d.files() == []
 
 
+def test_a_visit_has_its_own_picture_not_that_of_a_camera_whose_name_goes_on(desk: Callable[..., Desk]) -> None:
+    d = desk()
+    d.visit("r-door-1")
+    assert wait_for(lambda: d.store.picture_of("r-door-1") is not None)
+    own = d.store.picture_of("r-door-1")
+    d.visit("r-door-1-1")
+    assert wait_for(lambda: d.store.picture_of("r-door-1-1") is not None)
+    assert d.store.picture_of("r-door-1") == own
+    assert d.store.picture_of("door-1") is None
+
+
 def test_asked_for_the_best_picture_of_an_unjudged_visit_is_saved_under_the_same_privacy(
     desk: Callable[..., Desk],
 ) -> None:

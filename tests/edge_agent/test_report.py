@@ -172,6 +172,14 @@ def test_host_figures_are_none_where_the_machine_has_none(tmp_path):
     assert figures.disk_free_bytes > 0
 
 
+def test_a_machine_out_of_file_descriptors_has_no_temperature(tmp_path, monkeypatch):
+    def refused(self, pattern):
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("pathlib.Path.glob", refused)
+    assert Host(tmp_path, root=tmp_path).temperature_celsius() is None
+
+
 def test_the_hottest_believable_zone_is_the_temperature(tmp_path):
     for number, text in enumerate(("41500", "62000", "999999", "broken")):
         zone = tmp_path / "sys/class/thermal" / f"thermal_zone{number}"

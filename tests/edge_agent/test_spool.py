@@ -180,6 +180,19 @@ def test_a_row_with_a_wrong_checksum_is_dropped_and_counted(tmp_path):
     again.close()
 
 
+def test_a_row_whose_topic_is_no_text_is_dropped_and_counted(tmp_path):
+    spool = opened(tmp_path)
+    put = fill(spool, 3)
+    spool.close()
+    with sqlite3.connect(tmp_path / "spool.db") as db:
+        db.execute("UPDATE event SET topic = CAST(x'6d61736bff2f' AS TEXT) WHERE id = 2")
+    again = opened(tmp_path)
+    assert texts(again) == [put[0], put[2]]
+    assert again.state().dropped == {"corrupt": 1}
+    assert again.state().disk_error is None
+    again.close()
+
+
 @pytest.mark.parametrize("damage", [b"", b"not a database at all" * 500, b"SQLite format 3\0" + b"\xff" * 8000])
 def test_a_file_that_is_no_database_is_set_aside(tmp_path, damage):
     (tmp_path / "spool.db").write_bytes(damage)

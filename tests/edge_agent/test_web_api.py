@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ import pytest
 
 from edge_agent.health import HealthReport
 from edge_agent.web import WebSources, WebState
+from edge_agent.web.history import History
 from web_support import LABELS, person, running, view, visit
 
 
@@ -157,6 +159,47 @@ def test_a_broken_history_is_set_aside_and_the_page_goes_on(tmp_path):
     with running(state=filled(), history=path) as on:
         assert len(on.client.get("/events").json()["events"]) == 6
     assert path.with_suffix(".broken").exists()
+
+
+def test_a_history_with_a_damaged_page_is_set_aside_too(tmp_path):
+    path = tmp_path / "history.db"
+    with running(state=filled(), history=path):
+        pass
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'by_time'").fetchone()
+        (size,) = db.execute("PRAGMA page_size").fetchone()
+    data = bytearray(path.read_bytes())
+    data[(page - 1) * size : page * size] = b"\xa7" * size
+    path.write_bytes(data)
+    with running(state=filled(), history=path) as on:
+        assert len(on.client.get("/events").json()["events"]) == 6
+    assert path.with_suffix(".broken").exists()
+
+
+def test_a_history_that_is_locked_for_now_is_left_alone(tmp_path):
+    path = tmp_path / "history.db"
+    with running(state=filled(), history=path) as on:
+        before = on.client.get("/events").json()["events"]
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("PRAGMA locking_mode = EXCLUSIVE")
+    other.execute("BEGIN EXCLUSIVE")
+    with running(history=path) as on:
+        assert on.client.get("/events").json()["events"] == []
+    other.close()
+    assert not path.with_suffix(".broken").exists()
+    with running(history=path) as on:
+        assert on.client.get("/events").json()["events"] == before
+
+
+def test_a_clock_that_is_put_back_does_not_stop_the_history_from_being_kept(tmp_path):
+    now = [1_800_000_000.0]
+    history = History(tmp_path / "history.db", now=lambda: now[0])
+    now[0] -= 3600
+    history.add([(1, {"type": "end", "id": "a", "camera": "door", "counted_as": "with_mask"})])
+    with sqlite3.connect(tmp_path / "history.db") as db:
+        assert db.execute("SELECT count(*) FROM events").fetchone() == (1,)
+    history.close()
 
 
 def test_a_visits_picture_is_served_by_its_id_and_named_in_its_events():
