@@ -145,7 +145,17 @@ def test_kinds_are_told_by_the_address(tmp_path: Path) -> None:
     assert kinds == [Kind.V4L2, Kind.V4L2, Kind.CSI, Kind.CSI, Kind.STREAM, Kind.STREAM, Kind.FOLDER, Kind.FILE]
 
 
-@pytest.mark.parametrize("source", ["ftp://host/clip.mp4", "rtsp:///path", "rtsp://", "rtsp://[bad", "x" * 300, "file://[bad"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "ftp://host/clip.mp4",
+        "rtsp:///path",
+        "rtsp://",
+        "rtsp://[bad",
+        pytest.param("x" * 300, id="long"),
+        "file://[bad",
+    ],
+)
 def test_an_address_that_makes_no_sense_is_a_config_error(source: str) -> None:
     with pytest.raises(ConfigError, match=r"camera\.source"):
         kind_of(source)
