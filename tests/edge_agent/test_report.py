@@ -131,6 +131,12 @@ def test_a_reload_that_fails_is_said_by_health_until_one_succeeds(tmp_path):
     assert health.report().reasons == ()
 
 
+def test_a_devices_new_name_waits_for_the_restart_in_events_and_stats(tmp_path):
+    reporter = Reporter(configured(), tmp_path, INFO)
+    reporter.reloaded(configured(device={"name": "hall-2"}), INFO)
+    assert (reporter.event(visit(1))["device"], reporter.stats(LoopFigures())["device"]) == ("door", "door")
+
+
 def test_a_planted_password_appears_nowhere_but_in_its_file(tmp_path, caplog):
     caplog.set_level(logging.DEBUG)
     secret = "planted-secret-9f3"
