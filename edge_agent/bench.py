@@ -180,14 +180,14 @@ def _detector(config: DetectorConfig) -> tuple[Any, dict[str, str]]:
 
 def _numbers(text: str) -> list[int]:
     parts = text.split(",")
-    if not all(part.isdigit() and 1 <= int(part) <= 64 for part in parts):
+    if not all(part.isdecimal() and 1 <= int(part) <= 64 for part in parts):
         raise UsageError(f"--threads is {text!r}; give numbers from 1 to 64 with commas, as in 1,2,4")
     return [int(part) for part in parts]
 
 
 def _size(text: str) -> tuple[int, int]:
     width, _, height = text.partition("x")
-    if not (width.isdigit() and height.isdigit() and 64 <= int(width) <= 8192 and 64 <= int(height) <= 8192):
+    if not (width.isdecimal() and height.isdecimal() and 64 <= int(width) <= 8192 and 64 <= int(height) <= 8192):
         raise UsageError(f"--size is {text!r}; give WIDTHxHEIGHT from 64 to 8192, as in 1280x720")
     return int(width), int(height)
 

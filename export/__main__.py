@@ -149,7 +149,7 @@ def _order(args: argparse.Namespace, source: Source, variants: tuple[str, ...]) 
     size = None
     if args.size:
         width, _, height = args.size.partition("x")
-        if not (width.isdigit() and height.isdigit()):
+        if not (width.isdecimal() and height.isdecimal()):
             raise UsageError(f"--size is {args.size!r}; give WIDTHxHEIGHT, as in 320x192")
         size = int(width), int(height)
     return Order(

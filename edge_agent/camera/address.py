@@ -21,7 +21,7 @@ class Kind(Enum):
 
 def kind_of(source: str) -> Kind:
     """What an address is. Raises ConfigError for a scheme that is not supported."""
-    if source.isdigit() or source.startswith("/dev/"):
+    if source.isdecimal() or source.startswith("/dev/"):
         return Kind.V4L2
     if source == "csi" or re.fullmatch(r"csi:\d+", source):
         return Kind.CSI

@@ -75,7 +75,7 @@ class OpenCvGrabber:
 
 
 def _v4l2(config: CameraConfig) -> Grabber:
-    device = int(config.source) if config.source.isdigit() else config.source
+    device = int(config.source) if config.source.isdecimal() else config.source
     capture = cv2.VideoCapture(device, cv2.CAP_V4L2)
     if not capture.isOpened():
         capture.release()

@@ -114,7 +114,7 @@ def _value(text: str, name: str) -> Any:
 
 def _merge(below: Any, above: Any) -> Any:
     """`above` over `below`; tables are merged, a table with numbers for keys changes members of a list."""
-    if isinstance(above, Mapping) and above and all(str(key).isdigit() for key in above):
+    if isinstance(above, Mapping) and above and all(str(key).isdecimal() for key in above):
         members = list(below) if isinstance(below, list | tuple) else []
         for key in sorted(above, key=int):
             if int(key) < len(members):

@@ -129,7 +129,7 @@ def _numbers(version: str) -> tuple[int, ...]:
     """1.2.3, 1.2.3.dev4 and 1.2.3+local alike as (1, 2, 3)."""
     parts = []
     for part in version.split("+")[0].split("."):
-        if not part.isdigit():
+        if not part.isdecimal():
             break
         parts.append(int(part))
     return tuple(parts[:3])

@@ -22,7 +22,7 @@ async def chunks(request: Request, most_bytes: int, bound: str = "") -> AsyncGen
     """
     too_large = Problem(413, "this is too large", f"send at most {bound or f'{most_bytes:,} bytes'}")
     stated = request.headers.get("content-length", "0")
-    if stated.isdigit() and int(stated) > most_bytes:
+    if stated.isdecimal() and int(stated) > most_bytes:
         raise too_large
     read = 0
     stream = request.stream()

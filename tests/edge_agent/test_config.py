@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edge_agent.classify import SHIPPED
@@ -260,6 +260,7 @@ def is_a_configuration_or_one_line(found: Config | str) -> bool:
 
 
 @given(st.dictionaries(names, trees, max_size=5))
+@example({"²": None})  # a digit to Python, no number
 @settings(max_examples=150, deadline=None)
 def test_any_tree_of_values_is_a_configuration_or_one_line(data):
     assert is_a_configuration_or_one_line(outcome(data=data))

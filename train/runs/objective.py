@@ -38,7 +38,7 @@ def changed(config: TrainConfig, params: Mapping[str, Value]) -> TrainConfig:
 def _inside(place: Any, part: str, key: str) -> Any:
     if isinstance(place, dict) and part in place:
         return place[part]
-    if isinstance(place, (list, tuple)) and part.isdigit() and int(part) < len(place):
+    if isinstance(place, (list, tuple)) and part.isdecimal() and int(part) < len(place):
         return place[int(part)]
     raise ConfigError(f"space.{key}: no {part!r} in the training configuration; train/config.py names its keys")
 

@@ -47,7 +47,7 @@ class Registry:
     def version(self, given: str) -> Version:
         """A version by its number or by an alias."""
         aliases = self._aliases()
-        number = aliases.get(given, given if given.isdigit() else None)
+        number = aliases.get(given, given if given.isdecimal() else None)
         if number is None:
             known = ", ".join(sorted(aliases)) or "none yet"
             raise NotFoundError(f"model {self._name} has no alias {given}; it has {known}")
