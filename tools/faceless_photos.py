@@ -1,7 +1,7 @@
 """Photographs without a face, out of GCompris' resource files and desktop wallpapers, for `train-detector --faceless`.
 
-    apt-get download gcompris-qt-data gnome-backgrounds lomiri-wallpapers-16.04 mate-backgrounds \
-        plasma-workspace-wallpapers
+    apt-get download gcompris-qt-data gnome-backgrounds lomiri-wallpapers-16.04
+    apt-get download mate-backgrounds plasma-workspace-wallpapers
     for package in *.deb; do dpkg-deb -x $package unpacked; done
     python tools/faceless_photos.py unpacked .cache/faceless
 

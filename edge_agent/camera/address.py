@@ -20,7 +20,7 @@ class Kind(Enum):
 
 
 def kind_of(source: str) -> Kind:
-    """What an address is. Raises ConfigError for a scheme that is not supported."""
+    """What an address is. Raises ConfigError for one that is not supported or cannot be looked at."""
     if source.isdecimal() or source.startswith("/dev/"):
         return Kind.V4L2
     if source == "csi" or re.fullmatch(r"csi:\d+", source):
@@ -36,7 +36,7 @@ def kind_of(source: str) -> Kind:
         )
     try:
         return Kind.FOLDER if path_of(source).is_dir() else Kind.FILE
-    except (OSError, ValueError) as error:  # a folder that may not be entered, a name too long, a zero byte
+    except (OSError, ValueError) as error:  # a folder that may not be entered, a name too long
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ConfigError(f"camera.source {redact_addresses(source)!r} cannot be looked at: {reason}") from error
 

@@ -101,7 +101,7 @@ class FolderSource(_Finite):
     """The images of a folder by name, one a second; files that are no pictures are passed over and counted."""
 
     def __init__(self, config: CameraConfig, clock: Clock) -> None:
-        """Raises CameraError for a folder without a picture."""
+        """Raises CameraError for a folder without a picture, or that may not be read."""
         super().__init__(config, clock)
         folder = path_of(config.source)
         self.fps = config.max_fps or FOLDER_FPS

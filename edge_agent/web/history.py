@@ -183,7 +183,7 @@ def _connect(name: str) -> sqlite3.Connection:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
         db.executescript(_SCHEMA)
-        _count(db)  # a damaged page shows here, not in the middle of a request
+        _count(db)  # a damaged index shows here, where the file can be set aside
     except sqlite3.Error:
         db.close()
         raise

@@ -43,7 +43,7 @@ class Asset:
 
 @cache
 def asset(name: str) -> Asset | None:
-    """A static file by its name; None where there is none."""
+    """A static file by its name; None where there is none, or the name is longer than a file system takes."""
     source = files("edge_agent.web") / "static" / name
     kind = name.rpartition(".")[2]
     if "/" in name or "\\" in name or kind not in MEDIA_TYPES or len(name) > 100 or not source.is_file():

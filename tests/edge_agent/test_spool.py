@@ -168,24 +168,15 @@ def test_the_age_goes_on_where_the_last_start_left_it(tmp_path):
     again.close()
 
 
-def test_a_row_with_a_wrong_checksum_is_dropped_and_counted(tmp_path):
+@pytest.mark.parametrize(
+    "damage", ["payload = x'00'", "topic = CAST(x'6d61736bff2f' AS TEXT)"], ids=["wrong checksum", "topic is no text"]
+)
+def test_a_damaged_row_is_dropped_and_counted(tmp_path, damage):
     spool = opened(tmp_path)
     put = fill(spool, 3)
     spool.close()
     with sqlite3.connect(tmp_path / "spool.db") as db:
-        db.execute("UPDATE event SET payload = x'00' WHERE id = 2")
-    again = opened(tmp_path)
-    assert texts(again) == [put[0], put[2]]
-    assert again.state().dropped == {"corrupt": 1}
-    again.close()
-
-
-def test_a_row_whose_topic_is_no_text_is_dropped_and_counted(tmp_path):
-    spool = opened(tmp_path)
-    put = fill(spool, 3)
-    spool.close()
-    with sqlite3.connect(tmp_path / "spool.db") as db:
-        db.execute("UPDATE event SET topic = CAST(x'6d61736bff2f' AS TEXT) WHERE id = 2")
+        db.execute(f"UPDATE event SET {damage} WHERE id = 2")
     again = opened(tmp_path)
     assert texts(again) == [put[0], put[2]]
     assert again.state().dropped == {"corrupt": 1}
