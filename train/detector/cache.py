@@ -123,11 +123,12 @@ def _yunet(model: Path, sides_px: tuple[int, ...]) -> Finder:
 def build_cache(folder: Path, photos: list[Photo], teacher: Teacher | None = None) -> None:
     """Write `pixels.bin` and `photographs.json`; a finished cache of the same photographs, labels and teacher is kept.
 
+    A photograph is the same where its bytes are: a copy of the folder, with other times, makes nothing anew.
     teacher: finds the face of a portrait; without it, or where it finds none or several, a portrait is left out.
     Raises ConfigError where no photograph is left, DiskError where the folder cannot be written.
     """
     index = folder / INDEX
-    asked = [f"{photo.source}/{photo.name}" for photo in photos if teacher or not photo.portrait]
+    asked = [[f"{photo.source}/{photo.name}", photo.sha256()] for photo in photos if teacher or not photo.portrait]
     sha256 = teacher.sha256 if teacher and any(photo.portrait for photo in photos) else ""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # what is damaged is made anew
         book = json.loads(index.read_text())

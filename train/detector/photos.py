@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,14 @@ class Photo:
     def pixels(self) -> U8:
         """uint8 BGR (height, width, 3)."""
         return _read(self.path)
+
+    def sha256(self) -> str:
+        """Of the file; "" where it cannot be read, which `pixels` says."""
+        try:
+            with self.path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError:
+            return ""
 
 
 def read_photos(data: Path, split: str, sources: tuple[str, ...]) -> list[Photo]:

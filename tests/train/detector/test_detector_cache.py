@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import cv2
@@ -21,7 +23,7 @@ from train.detector.cache import (
     open_teacher,
     read_looked_at,
 )
-from train.detector.photos import Photo, read_photos
+from train.detector.photos import Photo, read_faceless, read_photos
 from train.files import DiskError
 
 NOBODY = np.zeros((0, 4), np.float32)
@@ -122,6 +124,23 @@ def test_a_label_that_changed_makes_the_cache_anew(data: Path, tmp_path: Path) -
     stamp = (tmp_path / "cache/pixels.bin").stat().st_mtime_ns
     build_cache(tmp_path / "cache", labelled(31))
     assert (tmp_path / "cache/pixels.bin").stat().st_mtime_ns == stamp
+
+
+def test_a_picture_changed_under_its_name_is_read_again_and_a_copy_of_the_folder_is_not(tmp_path: Path) -> None:
+    folder, cache = tmp_path / "own", tmp_path / "cache"
+    for name, grey in (("a", 40), ("b", 90)):
+        (folder / name).mkdir(parents=True)
+        cv2.imwrite(str(folder / name / "one.png"), np.full((40, 50, 3), grey, np.uint8))
+    build_cache(cache, read_faceless(folder))
+    before = (folder / "a/one.png").stat()
+    cv2.imwrite(str(folder / "a/one.png"), np.full((40, 50, 3), 41, np.uint8))
+    os.utime(folder / "a/one.png", ns=(before.st_atime_ns, before.st_mtime_ns))  # as unpacking an archive leaves it
+    build_cache(cache, read_faceless(folder))
+    assert [int(Cache(cache)[number].pixels.mean()) for number in (0, 1)] == [41, 90]
+    stamp = (cache / PIXELS).stat().st_mtime_ns
+    shutil.copytree(folder, tmp_path / "elsewhere/own", copy_function=shutil.copyfile)
+    build_cache(cache, read_faceless(tmp_path / "elsewhere/own"))
+    assert (cache / PIXELS).stat().st_mtime_ns == stamp
 
 
 def test_a_picture_without_faces_stays_without_whatever_the_teacher_says(data: Path, tmp_path: Path) -> None:
