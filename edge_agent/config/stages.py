@@ -2,22 +2,58 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from edge_agent.config.base import FileName, Name, SecretFile, Section
 
-Point = tuple[float, float]
+NO_AREA = 1e-9  # of the picture: less than a pixel of any picture
+
+
+def _share(value: float) -> float:
+    if not 0 <= value <= 1:  # nan is neither
+        raise ValueError(
+            f"{value:.9g} is no share of the picture; give 0 to 1: pixels divided by the picture's width or height"
+        )
+    return value
+
+
+def _encloses(corners: tuple[Point, ...]) -> tuple[Point, ...]:
+    seen: dict[Point, int] = {}
+    for number, corner in enumerate(corners):
+        first = seen.setdefault(corner, number)
+        if first != number:
+            raise ValueError(
+                f"corner [{number}] is corner [{first}] again, {list(corner)}; give each once, the last joins the first"
+            )
+    x, y = corners[0]
+    far_x, far_y = max(((cx - x, cy - y) for cx, cy in corners), key=lambda step: math.hypot(*step))
+    if max(abs(far_x * (cy - y) - far_y * (cx - x)) for cx, cy in corners) < NO_AREA:
+        raise ValueError(f"all {len(corners)} corners lie on one line; give at least three that enclose an area")
+    return corners
+
+
+Share = Annotated[float, AfterValidator(_share), Field(json_schema_extra={"minimum": 0, "maximum": 1})]
+Point = tuple[Share, Share]
 
 
 class ZoneConfig(Section):
     """A part of the picture that counts by itself."""
 
     name: Name = Field(description="the zone's name in events and topics")
-    polygon: tuple[Point, ...] = Field(
+    polygon: Annotated[tuple[Point, ...], AfterValidator(_encloses)] = Field(
         min_length=3, description="corners, each x and y as a share of the picture, 0 to 1"
     )
+
+
+def _names_differ(zones: tuple[ZoneConfig, ...]) -> tuple[ZoneConfig, ...]:
+    names = [zone.name for zone in zones]
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            raise ValueError(f"[{names.index(name)}] and [{number}] are both called {name!r}; give each its own name")
+    return zones
 
 
 class CameraConfig(Section):
@@ -42,7 +78,9 @@ class CameraConfig(Section):
     width_px: int | None = Field(default=None, ge=16, le=8192, description="picture width to ask a camera for")
     height_px: int | None = Field(default=None, ge=16, le=8192, description="picture height to ask a camera for")
     max_fps: float | None = Field(default=None, gt=0, le=240, description="look at no more frames a second than this")
-    zones: tuple[ZoneConfig, ...] = Field(default=(), description="parts of the picture that count by themselves")
+    zones: Annotated[tuple[ZoneConfig, ...], AfterValidator(_names_differ)] = Field(
+        default=(), description="parts of the picture that count by themselves"
+    )
 
 
 class DetectorConfig(Section):

@@ -177,6 +177,35 @@ def test_a_file_that_is_not_there_or_is_a_folder_is_one_line(tmp_path):
     assert "cannot read the configuration" in refusal(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("polygon", "words"),
+    [
+        (
+            "[[0, 0], [640, 0], [640, 480]]",
+            "zones[0].polygon[1][0]: 640 is no share of the picture; give 0 to 1: pixels",
+        ),
+        ("[[0, 0], [1, -0.1], [1, 1]]", "zones[0].polygon[1][1]: -0.1 is no share of the picture"),
+        ("[[0, 0], [1, 0], [1, nan]]", "zones[0].polygon[2][1]: nan is no share of the picture"),
+        ("[[0, 0], [inf, 0], [1, 1]]", "zones[0].polygon[1][0]: inf is no share of the picture"),
+        ("[[0, 0], [0.3, 0.3], [0.9, 0.9]]", "zones[0].polygon: all 3 corners lie on one line; give at least three"),
+        ("[[0, 0], [1, 0], [1, 1], [0, 0]]", "zones[0].polygon: corner [3] is corner [0] again, [0.0, 0.0]; give each"),
+    ],
+    ids=["pixels", "negative", "nan", "inf", "line", "closed"],
+)
+def test_check_config_refuses_a_zone_that_encloses_nothing_of_the_picture(tmp_path, capsys, polygon, words):
+    zone = f"[[camera]]\nsource = '0'\nzones = [{{name = 'in', polygon = {polygon}}}]\n"
+    assert main(["check-config", str(write(tmp_path, zone))]) == 78
+    assert f"camera[0].{words}" in capsys.readouterr().err
+
+
+def test_two_zones_of_one_camera_have_two_names_and_those_of_two_cameras_need_not(tmp_path):
+    zone = "{name = 'in', polygon = [[0, 0], [1, 0], [1, 1]]}"
+    twice = f"[[camera]]\nsource = '0'\nzones = [{zone}, {zone}]\n"
+    assert "camera[0].zones: [0] and [1] are both called 'in'; give each" in refusal(write(tmp_path, twice))
+    each = "".join(f"[[camera]]\nname = '{name}'\nsource = '0'\nzones = [{zone}]\n" for name in "ab")
+    assert len(load(write(tmp_path, each), {}).camera) == 2
+
+
 def test_the_effective_configuration_is_read_back_as_the_same(tmp_path):
     text = """
     [device]
