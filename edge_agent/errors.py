@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -58,6 +60,7 @@ class ConfigError(MaskwatchError):
 
 def exit_status(program: str, run: Callable[[], int]) -> int:
     """The exit status of a command; an error of ours, or an output that is full, becomes one line on stderr."""
+    _print_every_name()
     try:
         status = run()
         print(end="", flush=True)
@@ -74,6 +77,22 @@ def exit_status(program: str, run: Callable[[], int]) -> int:
         print(f"{program}: cannot write the output: {error.strerror}", file=sys.stderr)
         return 74  # EX_IOERR
     return status
+
+
+def _print_every_name() -> None:
+    """A file name may hold what a stream cannot encode: bytes that are no UTF-8, or letters that ASCII lacks."""
+    codecs.register_error("maskwatch.escape", _escaped)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="maskwatch.escape")
+
+
+def _escaped(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Escapes of JSON and TOML, unlike `backslashreplace`: a line of JSON stays one and gives the same name."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{high:02x}{low:02x}" for high, low in zip(units[::2], units[1::2], strict=True)), error.end
 
 
 def _drop_output() -> None:

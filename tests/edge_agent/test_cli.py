@@ -1,8 +1,11 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from edge_agent import __version__, cli
@@ -44,6 +47,25 @@ def test_ctrl_c_while_a_command_is_being_loaded_ends_without_a_traceback(tmp_pat
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(cli.COMMANDS, "version", ("interrupted_command", "is interrupted"))
     assert cli.main(["version"]) == 130
+
+
+@pytest.mark.parametrize("settings", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C"}, {"PYTHONIOENCODING": "utf-8"}])
+def test_a_name_that_the_output_cannot_encode_is_escaped_and_the_others_go_on(
+    tmp_path: Path, settings: dict[str, str]
+) -> None:
+    names = ["caf\udce9.png", "caf\u00e9.png", "\U0001f637.png", "plain.png"]
+    picture = cv2.imencode(".png", np.zeros((32, 32, 3), np.uint8))[1].tobytes()
+    for name in names:
+        (tmp_path / name).write_bytes(picture[: None if name.isprintable() else 30])
+    env = {name: value for name, value in os.environ.items() if name not in ("LANG", "LC_ALL")} | settings
+    for extra in ((), ("--json",)):
+        command = [sys.executable, "-m", "edge_agent", "predict", *extra, *names]
+        done = subprocess.run(command, capture_output=True, timeout=120, check=False, env=env, cwd=tmp_path)
+        assert (done.returncode, b"Traceback" in done.stderr) == (65, False)
+        lines = done.stdout.decode().splitlines()  # whole UTF-8, or fewer letters
+        assert len(lines) == 4
+        assert lines[3].split()[0] == ("plain.png:" if not extra else '{"image":')
+    assert [json.loads(line)["image"] for line in lines] == names
 
 
 @pytest.mark.parametrize(
