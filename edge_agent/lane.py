@@ -64,6 +64,17 @@ class Lane:
         self.liveness = Liveness(config.liveness)
         self.begin_anew()
 
+    def go_on(self, config: Config, predictor: FaceMaskPredictor) -> None:
+        """Take a configuration whose people are followed and judged as before: who is here stays here."""
+        old, self._config, self._threshold = self._config, config, predictor.threshold
+        if config.liveness != old.liveness:
+            self.liveness = Liveness(config.liveness)
+        if config.motion != old.motion:
+            self.gate = MotionGate(config.motion)
+        certain = predictor.threshold if config.decide.certain is None else config.decide.certain
+        if certain is not None:
+            self.decider.set_threshold(certain)  # a command's, if there was one, ends with a reload
+
     def begin_anew(self) -> None:
         """Forget who is here. Visits that follow have other ids than those before."""
         self._starts += 1

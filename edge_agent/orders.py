@@ -9,7 +9,7 @@ from collections.abc import Callable
 import cv2
 
 from edge_agent.about import info_of
-from edge_agent.agent import Agent
+from edge_agent.agent import Agent, Parts
 from edge_agent.commands import Order
 from edge_agent.config import Config
 from edge_agent.errors import MaskwatchError
@@ -129,14 +129,26 @@ class Orders:
         fresh = {
             camera.name: Lane(camera, new, predictor, parts.run_id) for camera in new.camera if camera.name not in same
         }
+        kept = same if _judge_alike(parts, new, predictor) else set()
         for lane in parts.lanes.values():
+            if lane.name in kept:
+                lane.go_on(new, predictor)
+                continue
             self._agent.end_visits(lane)
-            if lane.name not in same:
+            if lane.name in same:
+                lane.configure(new, predictor)
+            else:
                 lane.source.close()
-        for name in same:
-            parts.lanes[name].configure(new, predictor)
         self._agent.take_lanes({c.name: fresh.get(c.name) or parts.lanes[c.name] for c in new.camera})
         parts.predictor, parts.config = predictor, new
         parts.reporter.reloaded(new, info_of(new, predictor))
         waiting = [section for section in NEEDS_RESTART if getattr(new, section) != getattr(old, section)]
         return "in use" + (f"; restart for changes in {', '.join(waiting)}" if waiting else "")
+
+
+def _judge_alike(parts: Parts, new: Config, predictor: FaceMaskPredictor) -> bool:
+    """Whether people are found, followed and judged as they are now: a visit under way can go on."""
+    old, now, then = parts.config, info_of(parts.config, parts.predictor), info_of(new, predictor)
+    networks = (now.model, now.detector, now.labels) == (then.model, then.detector, then.labels)
+    sections = ("detector", "track", "decide")
+    return networks and all(getattr(new, section) == getattr(old, section) for section in sections)

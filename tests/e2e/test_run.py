@@ -152,6 +152,22 @@ def test_a_signal_ends_it_within_two_seconds_with_whole_files(tmp_path: Path, nu
         assert cv2.imread(str(picture)) is not None
 
 
+def test_hangups_with_an_unchanged_configuration_count_nobody_twice(tmp_path: Path) -> None:
+    port, truth = free_port(), json.loads((SAMPLES / "sample.json").read_text())
+    env = os.environ | {"MASKWATCH_HTTP__PORT": str(port)}
+    command = [*COMMAND, "run", "--state-dir", str(tmp_path / "state"), "--summary", str(tmp_path / "s.json")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env) as agent:
+        wait_for(f"http://127.0.0.1:{port}/ready")
+        for _ in range(5):
+            agent.send_signal(signal.SIGHUP)
+            time.sleep(1.5)
+        _, stderr = agent.communicate(timeout=60)
+    assert agent.returncode == 0, stderr
+    assert stderr.count("configuration reloaded") >= 3
+    summary = json.loads((tmp_path / "s.json").read_text())
+    assert sum(summary["people"].values()) + summary["cannot_tell"] == len(truth["visits"])
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_it_starts_ends_it_as_cleanly(tmp_path: Path, number: signal.Signals) -> None:
     model = tmp_path / "classifier.tflite"

@@ -169,3 +169,45 @@ def test_a_reload_takes_cameras_away_and_brings_new_ones(agent: Agent, tmp_path:
     assert list(agent.parts.lanes) == ["hall", "door"]
     assert agent.run()["people"]["with_mask"] == 2
     assert 'camera="yard"' not in agent.parts.metrics.text().decode()
+
+
+def halfway(agent: Agent, orders: Orders) -> list[bool]:
+    """Have the agent reload once somebody is in view of both cameras; what came of it."""
+    came: list[bool] = []
+
+    def reload_once(_lane: Lane) -> None:
+        if not came and all(sum(lane.decider.in_view().values()) for lane in agent.parts.lanes.values()):
+            came.append(orders.carry_out(order("reload"))[0])
+
+    agent.on_progress = reload_once
+    return came
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "visits"),
+    [
+        ("", "", 2),
+        ("", "[liveness]\nfrozen_after_s = 60\n[motion]\nheartbeat_s = 2\n[stats]\ninterval_s = 5\n", 2),
+        ('name = "yard"', 'name = "yard"\nmax_fps = 50', 3),
+        ("min_evidence_s = 0.1", "min_evidence_s = 0.2", 4),
+    ],
+    ids=["nothing changed", "other sections changed", "one camera changed", "the way people are judged changed"],
+)
+def test_who_is_in_view_over_a_reload_is_counted_once_unless_his_camera_changed(
+    agent: Agent, tmp_path: Path, before: str, after: str, visits: int
+) -> None:
+    path = tmp_path / "agent.toml"
+    path.write_text(path.read_text().replace(before, after) if before else path.read_text() + after)
+    came = halfway(agent, Orders(agent, reader(tmp_path), make_predictor=lambda _: agent.parts.predictor))
+    assert agent.run()["people"]["with_mask"] == visits
+    assert came == [True]
+
+
+def test_a_reload_ends_a_threshold_by_command_and_no_visit(agent: Agent, tmp_path: Path) -> None:
+    def made_anew(config: Config) -> FaceMaskPredictor:
+        return FaceMaskPredictor(config, detector=BrightSquares(), classifier=ByColour())
+
+    orders = Orders(agent, reader(tmp_path), made_anew)
+    orders.carry_out(order("set_threshold", threshold=1.0))
+    orders.carry_out(order("reload"))
+    assert agent.run()["people"]["with_mask"] == 2
