@@ -29,7 +29,7 @@ from edge_agent import identity
 from edge_agent.clock import Clock, SystemClock, boot_id, clock_synchronised
 from edge_agent.commands import Commands, Order
 from edge_agent.config import Config
-from edge_agent.errors import NotFoundError
+from edge_agent.events_file import EventsFile
 from edge_agent.health import Health
 from edge_agent.host import Host
 from edge_agent.messages import (
@@ -89,7 +89,7 @@ class Reporter:
         self._threshold: float | None = None
         self._reload_error: str | None = None
         self._commands = Commands(self._clock.utc, lambda order, words: self.answer(order, False, words))
-        self._events_path, self._events_file = events_file, _open_events(events_file)
+        self._events_file = None if events_file is None else EventsFile(events_file)
         self._lock_file: Any = None
         self._spool: Spool | None = None
         self._outlet: Outlet | None = None
@@ -117,7 +117,7 @@ class Reporter:
         payload = message.payload()
         if self._spool is not None:
             self._spool.put(f"maskwatch/{message.device}/events/{event.camera}", payload)
-        self._write_event(payload)
+        self._look_at_events_file(payload)
         self._metrics.events.labels(event.camera, event.type).inc()
         if event.type == "end" and event.counted_as is not None:
             self._metrics.visits.labels(event.camera, event.counted_as).inc()
@@ -151,6 +151,7 @@ class Reporter:
         if threshold is not None and self._threshold is None and self._outlet is not None:
             self._outlet.describe(self._info, threshold)
         self._threshold = threshold
+        self._look_at_events_file()
         report = self._health.report()
         message = StatsMessage(
             **figures.model_dump(),
@@ -238,6 +239,11 @@ class Reporter:
         if self._lock_file is not None:
             self._lock_file.close()
 
+    @property
+    def events_lost(self) -> str | None:
+        """How many events the events file lacks, in words, once this is closed; None: none."""
+        return None if self._events_file is None else self._events_file.loss
+
     # --- within
 
     def _begin_counters(self) -> None:
@@ -261,15 +267,14 @@ class Reporter:
             event, self._info.labels, self._config.device.name, self._start, seq, self._boot, self._synchronised[1]
         )
 
-    def _write_event(self, payload: bytes) -> None:
+    def _look_at_events_file(self, payload: bytes | None = None) -> None:
         if self._events_file is None:
             return
-        try:
-            self._events_file.write(payload + b"\n")
+        if payload is None:
             self._events_file.flush()
-        except OSError as error:
-            self._health.declare("events_file", f"{self._events_path}: {error.strerror}; events are missing there")
-            log.error("%s: %s; events are missing there", self._events_path, error.strerror)
+        else:
+            self._events_file.write(payload)
+        self._health.declare("events_file", self._events_file.fault)
 
     def _publish_people(self, camera: str) -> None:
         counts = self._people[camera]
@@ -326,12 +331,3 @@ class Reporter:
         free = self._host.disk_free_bytes()
         if free is not None:
             metrics.disk_free_bytes.set(free)
-
-
-def _open_events(path: Path | None) -> Any:
-    if path is None:
-        return None
-    try:
-        return path.open("ab")
-    except OSError as error:
-        raise NotFoundError(f"cannot write events to {path}: {error.strerror}; give another --events") from None

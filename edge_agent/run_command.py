@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import argparse
 import functools
-import json
 import logging
 import os
-import secrets
 import signal
 import sys
 import time
@@ -18,7 +16,8 @@ from typing import Any, Self
 
 from edge_agent import summary
 from edge_agent.config import Config, load
-from edge_agent.errors import ConfigError, NotFoundError, UnavailableError
+from edge_agent.errors import ConfigError, UnavailableError
+from edge_agent.summary_file import check_place, write_summary
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     """Watch until the source ends or a signal comes; 0 then."""
     config = configuration(args)
     if args.summary:
-        _check_place(args.summary)
+        check_place(args.summary)
     state_dir = args.state_dir or Path(os.environ.get("STATE_DIRECTORY", "").split(":")[0] or "state")
     # OpenCV and the runtime are imported only now: a bad configuration is said at once
     from edge_agent.build import running_agent
@@ -60,13 +59,16 @@ def run(args: argparse.Namespace) -> int:
         problem = agent.parts.recorder.problem
     if signals.stop is None:  # stopped before it watched anything
         return 0
+    lost = agent.parts.reporter.events_lost
     try:
         if args.summary:
-            _write_summary(args.summary, figures)
+            write_summary(args.summary, figures)
     finally:
         if not args.quiet:
             print(summary.table(figures))
             print(f"\nsaved {figures['saved']} pictures in {state_dir / 'snapshots'}{problem and f'; {problem}'}")
+    if lost:
+        raise UnavailableError(f"{lost}; give --events another place")
     return 0
 
 
@@ -138,21 +140,3 @@ def _greeting(config: Config, url: str | None) -> str:
     page = f"; the page is at {url}" if url else ""
     broker = f"; MQTT at {config.mqtt.host}:{config.mqtt.port}" if config.mqtt.enabled else "; no broker configured"
     return f"watching {cameras}{page}{broker}; Ctrl-C ends"
-
-
-def _check_place(path: Path) -> None:
-    """Said before a run of hours, not after it."""
-    if path.is_dir() or not path.parent.is_dir():
-        reason = "it is a folder" if path.is_dir() else f"there is no folder {path.parent}"
-        raise NotFoundError(f"cannot write --summary {path}: {reason}; give another place")
-
-
-def _write_summary(path: Path, figures: dict[str, Any]) -> None:
-    """Atomically: a reader never finds half a file."""
-    half = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        half.write_text(json.dumps(figures, indent=2) + "\n")
-        half.replace(path)
-    except OSError as error:
-        half.unlink(missing_ok=True)
-        raise UnavailableError(f"cannot write --summary {path}: {error.strerror}; give another place") from error

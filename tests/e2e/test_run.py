@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -13,6 +14,7 @@ import urllib.request
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 SAMPLES = Path(__file__).parents[2] / "edge_agent" / "samples"
@@ -202,6 +204,26 @@ def test_predict_prints_one_json_line_an_image_in_order(tmp_path: Path) -> None:
     assert [set(line) for line in lines[1:3]] == [{"image", "error"}] * 2
     assert lines[0]["faces"][0]["label"] == "without_mask"
     assert lines[0] == lines[3]
+
+
+def test_a_full_disk_under_the_events_loses_neither_table_nor_summary(tmp_path: Path) -> None:
+    done = run_agent(tmp_path, "--source", SAMPLES / "sample.mp4", "--events", "/dev/full", "--summary", "s.json")
+    assert sum(json.loads((tmp_path / "s.json").read_text())["people"].values()) == 3
+    assert "with_mask" in done.stdout
+    assert f"pictures in {tmp_path / 'state' / 'snapshots'}" in done.stdout
+    assert done.returncode == 69
+    last = done.stderr.splitlines()[-1]
+    assert re.fullmatch(r"edge-agent: \d+ events are missing in /dev/full, which could not be written; .*", last)
+
+
+def test_a_summary_goes_into_a_pipe_that_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    cv2.imwrite(str(tmp_path / "pictures/one.png"), np.zeros((48, 64, 3), np.uint8))
+    os.mkfifo(tmp_path / "pipe")
+    with subprocess.Popen(["cat", str(tmp_path / "pipe")], stdout=subprocess.PIPE) as reader:
+        done = run_agent(tmp_path, "--source", tmp_path / "pictures", "--summary", "pipe")
+        assert (done.returncode, (tmp_path / "pipe").is_fifo()) == (0, True), done.stderr
+        assert json.loads(reader.communicate(timeout=30)[0])["frames"] == 1
 
 
 def test_a_folder_without_write_permission_for_state_is_said(tmp_path: Path) -> None:

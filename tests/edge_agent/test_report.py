@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+import subprocess
 
 import pytest
 
@@ -63,14 +65,43 @@ def test_an_events_file_in_a_folder_that_is_not_there_is_refused(tmp_path):
         Reporter(configured(), tmp_path, INFO, events_file=tmp_path / "no" / "events.jsonl")
 
 
-def test_a_full_disk_under_the_events_file_is_said_and_stops_nothing(tmp_path):
-    health = Health()
-    reporter = Reporter(configured(), tmp_path, INFO, health=health)
-    with open("/dev/full", "wb", buffering=0) as full:
-        reporter._events_file = full
-        reporter.event(visit(1))
-        reporter._events_file = None
+@pytest.fixture
+def small_disk(tmp_path):
+    """A real file system with room for some twenty events."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small tmpfs needs root")
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(folder)], capture_output=True)
+    if mounted.returncode != 0:
+        pytest.skip(f"tmpfs cannot be mounted here: {mounted.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_events_wait_for_a_full_disk_and_health_says_so_until_it_has_room(tmp_path, small_disk):
+    health, path = Health(), small_disk / "events.jsonl"
+    reporter = Reporter(configured(), tmp_path / "state", INFO, health=health, events_file=path)
+    told = [reporter.event(visit(number)) for number in range(60)]
     assert "No space left on device" in health.report().reasons[0]
+    assert path.read_bytes().count(b"\n") < 60
+    subprocess.run(["mount", "-o", "remount,size=1m", str(small_disk)], check=True)
+    reporter.stats(LoopFigures())
+    assert health.report().reasons == ()
+    told.append(reporter.event(visit(60)))
+    reporter.close()
+    assert [json.loads(line) for line in path.read_text().splitlines()] == told
+    assert reporter.events_lost is None
+
+
+def test_events_that_a_disk_never_took_are_counted(tmp_path, small_disk):
+    path = small_disk / "events.jsonl"
+    reporter = Reporter(configured(), tmp_path / "state", INFO, events_file=path)
+    told = [reporter.event(visit(number)) for number in range(600)]  # more than wait
+    reporter.close()
+    whole = path.read_bytes().count(b"\n")
+    assert 0 < whole < 60
+    assert f"{len(told) - whole} events are missing in {path}" in reporter.events_lost
 
 
 def test_a_second_agent_on_one_state_directory_is_refused_until_the_first_is_gone(tmp_path):
