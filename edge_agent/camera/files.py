@@ -17,6 +17,7 @@ from edge_agent.records import U8, Frame
 
 DEFAULT_FPS = 25.0
 FOLDER_FPS = 1.0
+CATCH_UP_S = 0.1  # of a turn of the loop: one that decodes more slowly than it plays would never give the loop back
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
 
@@ -141,7 +142,10 @@ class FolderSource(_Finite):
 
 
 class RealTimeSource:
-    """A clip or folder at its own speed: frames that nobody read in time are dropped, `at_s` is monotonic."""
+    """A clip or folder at its own speed: frames that nobody read in time are dropped, `at_s` is monotonic.
+
+    One that decodes more slowly than that lags behind: a late frame is given rather than all its successors decoded.
+    """
 
     live = False
 
@@ -174,11 +178,14 @@ class RealTimeSource:
     def read(self) -> Frame | None:
         if self._began_s is None:
             self.start()
-        now_s = self._clock.monotonic() - (self._began_s or 0.0)
+        turn_s = self._clock.monotonic()
+        now_s = turn_s - (self._began_s or 0.0)
         due: Frame | None = None
         while self._ahead is not None and self._ahead.at_s <= now_s:
             self._dropped += due is not None
             due, self._ahead = self._ahead, self._source.read()
+            if self._clock.monotonic() - turn_s >= CATCH_UP_S:
+                break
         if due is None:
             return None
         self._frames += 1

@@ -154,6 +154,23 @@ def test_a_signal_ends_it_within_two_seconds_with_whole_files(tmp_path: Path, nu
         assert cv2.imread(str(picture)) is not None
 
 
+def test_a_signal_ends_it_within_two_seconds_while_a_clip_decodes_more_slowly_than_it_plays(tmp_path: Path) -> None:
+    picture = cv2.resize(np.random.default_rng(1).integers(0, 255, (108, 192, 3), dtype=np.uint8), (7680, 4320))
+    (tmp_path / "slow.mjpeg").write_bytes(cv2.imencode(".jpg", picture)[1].tobytes() * 300)
+    config, port = tmp_path / "agent.toml", free_port()
+    config.write_text(f"[[camera]]\nsource = 'slow.mjpeg'\nrealtime = true\n[http]\nport = {port}\n")
+    command = [*COMMAND, "run", "--config", str(config), "--state-dir", str(tmp_path / "state")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as agent:
+        wait_for(f"http://127.0.0.1:{port}/ready")
+        time.sleep(4)
+        started = time.monotonic()
+        agent.send_signal(signal.SIGTERM)
+        _, stderr = agent.communicate(timeout=60)
+        took_s = time.monotonic() - started
+    assert agent.returncode == 0, stderr
+    assert took_s < 2.0
+
+
 def test_hangups_with_an_unchanged_configuration_count_nobody_twice(tmp_path: Path) -> None:
     port, truth = free_port(), json.loads((SAMPLES / "sample.json").read_text())
     env = os.environ | {"MASKWATCH_HTTP__PORT": str(port)}

@@ -31,6 +31,13 @@ def write_clip(path: Path, frames: int = 20, fps: float = 10.0) -> Path:
     return path
 
 
+def write_slow_clip(path: Path, frames: int) -> Path:
+    """25 frames a second of a picture that takes longer than that to decode: JPEG files one behind the other."""
+    grey = cv2.resize(np.random.default_rng(1).integers(0, 255, (108, 192), dtype=np.uint8), (7680, 4320))
+    path.write_bytes(cv2.imencode(".jpg", cv2.merge([grey] * 3))[1].tobytes() * frames)
+    return path
+
+
 def read_all(source: object) -> list[Frame]:
     frames = []
     while not source.ended:  # type: ignore[attr-defined]
@@ -113,6 +120,19 @@ def test_in_real_time_a_clip_drops_what_nobody_read(tmp_path: Path) -> None:
     assert len(frames) < 12
     assert source.figures.dropped >= 8
     assert all(a.at_s < b.at_s for a, b in itertools.pairwise(frames))
+
+
+def test_a_clip_that_decodes_more_slowly_than_it_plays_gives_the_loop_its_turn(tmp_path: Path) -> None:
+    source = open_source(CameraConfig(source=str(write_slow_clip(tmp_path / "slow.mjpeg", 60)), realtime=True))
+    frames, longest_s = [], 0.0
+    while not source.ended:
+        began_s = time.monotonic()
+        frame = source.read()
+        longest_s = max(longest_s, time.monotonic() - began_s)
+        frames += [] if frame is None else [frame.at_s]
+    assert longest_s < 1.0
+    assert frames == sorted(frames)
+    assert len(frames) + source.figures.dropped == 60
 
 
 # --- addresses
