@@ -156,11 +156,13 @@ class Lane:
 
     def figures(self) -> dict[str, Any]:
         """Counters of this camera since its start."""
-        source = self.source.figures
+        source, short = self.source.figures, self.source.shortfall
         return {
             "status": self.status or "offline",
             "frames": self.frames,
             "dropped": source.dropped,
+            "stated": short.stated if short else self.source.total_frames,
+            "missing": short.stated - short.came if short else 0,
             "reconnects": source.reconnects,
             "fps": round(self.fps, 2),
         }

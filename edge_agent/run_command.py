@@ -12,12 +12,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from edge_agent import summary
 from edge_agent.config import Config, load
 from edge_agent.errors import ConfigError, UnavailableError
 from edge_agent.summary_file import check_place, write_summary
+
+if TYPE_CHECKING:
+    from edge_agent.agent import Agent
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         problem = agent.parts.recorder.problem
     if signals.stop is None:  # stopped before it watched anything
         return 0
-    lost = agent.parts.reporter.events_lost
+    faults = _what_is_missing(agent)
     try:
         if args.summary:
             write_summary(args.summary, figures)
@@ -67,9 +70,17 @@ def run(args: argparse.Namespace) -> int:
         if not args.quiet:
             print(summary.table(figures))
             print(f"\nsaved {figures['saved']} pictures in {state_dir / 'snapshots'}{problem and f'; {problem}'}")
-    if lost:
-        raise UnavailableError(f"{lost}; give --events another place")
+    if faults:  # the counts stand, and a script must not take them for those of the whole clip
+        raise UnavailableError(" | ".join(faults))
     return 0
+
+
+def _what_is_missing(agent: Agent) -> list[str]:
+    """What the run was asked to read or write and could not, in part."""
+    short = [lane.source.shortfall for lane in agent.parts.lanes.values()]
+    faults = [f"{one.words}; counted is what came" for one in short if one and one.certain]
+    lost = agent.parts.reporter.events_lost
+    return [*faults, f"{lost}; give --events another place"] if lost else faults
 
 
 def configuration(args: argparse.Namespace) -> Config:

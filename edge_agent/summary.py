@@ -26,6 +26,9 @@ def table(summary: Mapping[str, Any]) -> str:
     lines = [_row(["visits", "", ""], width)]
     lines += [_row([in_words(label), str(count), label], width) for label, count in people.items()]
     lines += ["", _row(["frames", str(summary["frames"]), f"{summary['fps']:.1f} a second"], width)]
+    for name, camera in summary["cameras"].items():
+        if camera["missing"]:
+            lines.append(_row(["missing", str(camera["missing"]), f"of {camera['stated']} that {name} states"], width))
     lines += ["", _row(["stage", "p50 ms", "p95 ms"], width)]
     lines += [
         _row([name, f"{figures['p50']:.2f}", f"{figures['p95']:.2f}"], width) for name, figures in latency.items()

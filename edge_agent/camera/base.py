@@ -21,6 +21,19 @@ class Figures:
     abandoned: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Shortfall:
+    """A file came to its end with fewer frames than it states.
+
+    certain: a place in it could not be read, or it breaks off; otherwise what it states may be an estimate.
+    """
+
+    came: int
+    stated: int
+    certain: bool
+    words: str
+
+
 class Source(Protocol):
     """Frames of one camera, clip or folder."""
 
@@ -46,6 +59,11 @@ class Source(Protocol):
 
     @property
     def figures(self) -> Figures: ...
+
+    @property
+    def shortfall(self) -> Shortfall | None:
+        """Of a file that has ended; None where all it states came, for live sources, and after a stop."""
+        ...
 
     def start(self) -> None: ...
 

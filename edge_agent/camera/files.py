@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from edge_agent.camera.address import path_of
-from edge_agent.camera.base import Figures, Source
+from edge_agent.camera.base import Figures, Shortfall, Source
 from edge_agent.clock import Clock
 from edge_agent.config import CameraConfig
 from edge_agent.errors import CameraError, NotFoundError
 from edge_agent.records import U8, Frame
 
+log = logging.getLogger(__name__)
+
 DEFAULT_FPS = 25.0
 FOLDER_FPS = 1.0
 CATCH_UP_S = 0.1  # of a turn of the loop: one that decodes more slowly than it plays would never give the loop back
+FAILED_READS_A_TURN = 25
+FAILED_READS_MOST = 3000  # in a row: two minutes of a clip; FFmpeg does not tell a damaged place from the end
+# A clip cut without encoding it again states up to one group of pictures more than it plays
+EARLY_SHARE, EARLY_S = 0.1, 10.0
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
 
@@ -33,6 +40,7 @@ class _Finite:
         self.fps: float | None = None
         self.total_frames: int | None = None
         self.ended = False
+        self.shortfall: Shortfall | None = None
         self._clock = clock
         self._index = 0
 
@@ -43,6 +51,10 @@ class _Finite:
     def start(self) -> None:
         """Nothing to do: frames are read when asked for."""
 
+    def _fell_short(self, shortfall: Shortfall) -> None:
+        self.shortfall = shortfall
+        log.warning("camera %s: %s", self.name, shortfall.words)
+
     def _frame(self, at_s: float, bgr: U8) -> Frame:
         frame = Frame(self.name, self._index, at_s, self._clock.utc(), bgr)
         self._index += 1
@@ -50,52 +62,85 @@ class _Finite:
 
 
 class ClipSource(_Finite):
-    """A video file, each frame. `at_s` is the position in the clip."""
+    """A video file, each frame; damaged places are passed over. `at_s` is the position in the clip."""
 
     def __init__(self, config: CameraConfig, clock: Clock) -> None:
         """Raises NotFoundError, CameraError: also for a file without a single picture."""
         super().__init__(config, clock)
-        path = path_of(config.source)
-        if not path.is_file():
-            raise NotFoundError(f"there is no clip {path}; give a video file, a folder of images or a camera")
-        self._capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+        self._path = path_of(config.source)
+        if not self._path.is_file():
+            raise NotFoundError(f"there is no clip {self._path}; give a video file, a folder of images or a camera")
+        self._capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)
         fps = self._capture.get(cv2.CAP_PROP_FPS)
         self.fps = fps if 0.1 <= fps <= 1000 else DEFAULT_FPS
         frames = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
         self.total_frames = frames if frames > 0 else None
-        self._at_s = -1.0 / self.fps
-        self._ahead = self._next()
+        self._step_s = 1.0 / self.fps
+        self._at_s = -self._step_s
+        self._decoded = self._failed = self._passed_over = 0  # _failed: reads in a row
+        self._over = not self._capture.isOpened()
+        self._ahead: tuple[float, U8] | None = None
+        while self._ahead is None and not self._over:
+            self._ahead = self._next()
         if self._ahead is None:
             self._capture.release()
-            raise CameraError(f"no picture can be read from {path}; give a video that FFmpeg can decode")
+            raise CameraError(f"no picture can be read from {self._path}; give a video that FFmpeg can decode")
 
     def read(self) -> Frame | None:
-        if self._ahead is None:
-            self.ended = True
-            return None
-        at_s, bgr = self._ahead
-        frame = self._frame(at_s, bgr)
-        self._ahead = self._next()
-        self.ended = self._ahead is None
-        return frame
+        ahead = self._ahead or self._next()
+        self._ahead = None if ahead is None else self._next()
+        self.ended = self._over and self._ahead is None
+        return None if ahead is None else self._frame(*ahead)
 
     def close(self) -> None:
-        self.ended = True
+        self.ended = self._over = True
         self._ahead = None
         self._capture.release()
 
     def _next(self) -> tuple[float, U8] | None:
+        """The next picture; None at the end, and where a damaged place takes longer than a turn of the loop may."""
+        for _ in range(0 if self._over else FAILED_READS_A_TURN):
+            bgr = self._picture()
+            if bgr is not None:
+                self._decoded += 1
+                self._passed_over += self._failed
+                self._at_s, self._failed = self._time(), 0
+                return self._at_s, bgr
+            self._failed += 1
+            missing = FAILED_READS_MOST if self.total_frames is None else self.total_frames - self._decoded
+            if self._failed > min(missing - self._passed_over, FAILED_READS_MOST):
+                self._end()
+                break
+        return None
+
+    def _picture(self) -> U8 | None:
         try:
             found, bgr = self._capture.read()
-        except cv2.error:  # a picture that breaks off in the middle: the clip ends where it is broken
+        except cv2.error:  # a picture that breaks off in the middle
             return None
-        if not found or bgr is None:
-            return None
+        return np.asarray(bgr, dtype=np.uint8) if found and bgr is not None else None
+
+    def _time(self) -> float:
         at_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-        step_s = 1.0 / (self.fps or DEFAULT_FPS)
+        expected_s = self._at_s + self._step_s * (1 + self._failed)
         # Some containers give no times or times that go back; the frame rate does
-        self._at_s = at_s if self._at_s < at_s < self._at_s + 10 else self._at_s + step_s
-        return self._at_s, np.asarray(bgr, dtype=np.uint8)
+        return at_s if self._at_s < at_s < expected_s + 10 else expected_s
+
+    def _end(self) -> None:
+        """Nothing more comes; say so where the file states more."""
+        self._over = True
+        stated = self.total_frames or self._decoded + self._passed_over
+        if not self._decoded or self._decoded >= stated:
+            return
+        length_s = stated * self._step_s
+        early_s = length_s - self._at_s - self._step_s
+        breaks_off = early_s > min(EARLY_SHARE * length_s, EARLY_S)
+        words = f"{self._decoded} frames came of {stated} that {self._path} states"
+        if self._passed_over:
+            words += f"; {self._passed_over} could not be decoded"
+        if breaks_off:
+            words += f"; it ends {early_s:.1f} s early"
+        self._fell_short(Shortfall(self._decoded, stated, bool(self._passed_over) or breaks_off, words))
 
 
 class FolderSource(_Finite):
@@ -104,7 +149,7 @@ class FolderSource(_Finite):
     def __init__(self, config: CameraConfig, clock: Clock) -> None:
         """Raises CameraError for a folder without a picture, or that may not be read."""
         super().__init__(config, clock)
-        folder = path_of(config.source)
+        self._folder = folder = path_of(config.source)
         self.fps = config.max_fps or FOLDER_FPS
         try:
             self._paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
@@ -138,6 +183,10 @@ class FolderSource(_Finite):
             if bgr is not None:
                 return bgr
             self.unreadable += 1
+        total = len(self._paths)
+        came = total - self.unreadable
+        if came and self.unreadable:
+            self._fell_short(Shortfall(came, total, False, f"{came} of {total} files in {self._folder} are pictures"))
         return None
 
 
@@ -158,7 +207,11 @@ class RealTimeSource:
 
     @property
     def ended(self) -> bool:
-        return self._ahead is None
+        return self._ahead is None and self._source.ended
+
+    @property
+    def shortfall(self) -> Shortfall | None:
+        return self._source.shortfall
 
     @property
     def status(self) -> str:
@@ -181,6 +234,8 @@ class RealTimeSource:
         turn_s = self._clock.monotonic()
         now_s = turn_s - (self._began_s or 0.0)
         due: Frame | None = None
+        if self._ahead is None:
+            self._ahead = self._source.read()
         while self._ahead is not None and self._ahead.at_s <= now_s:
             self._dropped += due is not None
             due, self._ahead = self._ahead, self._source.read()

@@ -36,6 +36,7 @@ class LiveSource:
     ended = False
     fps: float | None = None
     total_frames: int | None = None
+    shortfall = None
 
     def __init__(
         self,

@@ -104,6 +104,23 @@ def test_a_clip_gives_the_same_counts_each_time(tmp_path: Path) -> None:
     assert found[0] == found[1]
 
 
+def test_a_damaged_clip_is_watched_to_its_end_and_ends_with_69_and_the_numbers(tmp_path: Path) -> None:
+    clip, data = tmp_path / "damaged.mp4", (SAMPLES / "sample.mp4").read_bytes()
+    half = len(data) // 2
+    clip.write_bytes(data[:half] + bytes(30_000) + data[half + 30_000 :])
+    done = run_agent(tmp_path, "--source", clip, "--summary", "s.json")
+    summary = json.loads((tmp_path / "s.json").read_text())
+    camera = summary["cameras"]["camera"]
+    assert camera["stated"] == json.loads((SAMPLES / "sample.json").read_text())["frames"]
+    assert camera["missing"] == camera["stated"] - summary["frames"] > 0
+    assert summary["people"]["mask_weared_incorrect"] == 1, "who comes after the damaged place is counted"
+    assert re.search(rf"missing +{camera['missing']}  of {camera['stated']} that camera states", done.stdout)
+    said = f"{summary['frames']} frames came of {camera['stated']} that {clip} states; {camera['missing']} could not"
+    assert done.returncode == 69
+    assert done.stderr.count(said) == 2  # in the log, and as the reason of the status
+    assert done.stderr.splitlines()[-1].startswith(f"edge-agent: {said}")
+
+
 def broken(path: Path, keep: int) -> Path:
     """A shipped model without its end."""
     path.write_bytes((MODELS / path.name).read_bytes()[:keep])

@@ -1,6 +1,7 @@
 import itertools
 import json
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -22,12 +23,22 @@ from edge_agent.records import U8, Frame
 from edge_agent.redact import redact_addresses
 
 
-def write_clip(path: Path, frames: int = 20, fps: float = 10.0) -> Path:
-    """Frame n is grey level 10 n."""
+def write_clip(path: Path, frames: int = 20, fps: float = 10.0, noise: bool = False) -> Path:
+    """Frame n is grey level 10 n; noise: no frame takes up few bytes."""
+    rng = np.random.default_rng(1)
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), fps, (64, 48))
     for n in range(frames):
-        writer.write(np.full((48, 64, 3), 10 * n, np.uint8))
+        picture = rng.integers(0, 255, (48, 64, 3), dtype=np.uint8) if noise else np.full((48, 64, 3), 10 * n, np.uint8)
+        writer.write(picture)
     writer.release()
+    return path
+
+
+def damage(path: Path, share: float = 0.1) -> Path:
+    """Zeros in the middle of a file."""
+    data = path.read_bytes()
+    half = int(len(data) * (0.5 - share / 2))
+    path.write_bytes(data[:half] + bytes(int(len(data) * share)) + data[half + int(len(data) * share) :])
     return path
 
 
@@ -88,7 +99,49 @@ def test_a_clip_cut_off_in_the_middle_gives_what_is_whole(tmp_path: Path) -> Non
         writer.write(np.random.default_rng(n).integers(0, 255, (48, 64, 3), dtype=np.uint8))
     writer.release()
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    assert 0 < len(read_all(open_source(CameraConfig(source=str(path))))) < 20
+    source = open_source(CameraConfig(source=str(path)))
+    came = len(read_all(source))
+    assert 0 < came < 20
+    assert (source.shortfall.came, source.shortfall.stated, source.shortfall.certain) == (came, 20, True)
+    assert re.search(rf"{came} frames came of 20 that .*cut.avi states; it ends [\d.]+ s early", source.shortfall.words)
+
+
+@pytest.mark.parametrize("realtime", [None, True])
+def test_a_damaged_place_in_a_clip_is_passed_over_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, realtime: bool | None
+) -> None:
+    path = damage(write_clip(tmp_path / "a.mp4", frames=60, fps=50, noise=True))
+    source = open_source(CameraConfig(name="hall", source=str(path), realtime=realtime))
+    frames = read_all(source)
+    missing = 60 - len(frames) - source.figures.dropped
+    assert 1 <= missing <= 15
+    assert abs((frames[-1].at_s - frames[0].at_s) - 59 / 50) < 0.05, "the clock of the clip goes on over the hole"
+    assert f"camera hall: {60 - missing} frames came of 60 that {path} states; {missing} could not" in caplog.text
+    assert source.shortfall.certain
+
+
+def test_a_damaged_place_gives_the_loop_its_turns(tmp_path: Path) -> None:
+    path = damage(write_clip(tmp_path / "a.mp4", frames=400, fps=100, noise=True), share=0.5)
+    source = open_source(CameraConfig(source=str(path)))
+    turns, came = 0, 0
+    while not source.ended:
+        turns, came = turns + 1, came + (source.read() is not None)
+    assert 100 < came < 300
+    assert turns - came >= (400 - came) // 25 - 1
+
+
+@pytest.mark.parametrize("suffix", [".avi", ".mkv", ".mp4"])
+def test_a_whole_clip_falls_short_of_nothing(tmp_path: Path, suffix: str) -> None:
+    source = open_source(CameraConfig(source=str(write_clip(tmp_path / f"a{suffix}"))))
+    assert len(read_all(source)) == 20
+    assert source.shortfall is None
+
+
+def test_a_clip_that_was_stopped_falls_short_of_nothing(tmp_path: Path) -> None:
+    source = open_source(CameraConfig(source=str(damage(write_clip(tmp_path / "a.mp4", noise=True)))))
+    source.read()
+    source.close()
+    assert (source.read(), source.ended, source.shortfall) == (None, True, None)
 
 
 def test_a_folder_of_images_is_read_by_name_and_bad_ones_are_passed_over(tmp_path: Path) -> None:
@@ -100,6 +153,7 @@ def test_a_folder_of_images_is_read_by_name_and_bad_ones_are_passed_over(tmp_pat
     frames = read_all(source)
     assert [round(float(frame.bgr.mean()), -1) for frame in frames] == [50, 100, 150]
     assert [frame.at_s for frame in frames] == [0, 1, 2]
+    assert source.shortfall.words == f"3 of 4 files in {tmp_path} are pictures"
 
 
 def test_a_folder_without_a_picture_is_a_camera_error(tmp_path: Path) -> None:
