@@ -13,8 +13,8 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from edge_agent.config import HttpConfig
 from edge_agent.web import problems
@@ -88,7 +88,7 @@ class Web:
         self.history.close()
 
 
-def create_app(web: Web) -> Starlette:
+def create_app(web: Web) -> ASGIApp:
     """The ASGI application."""
     from edge_agent.web import api, pages, streams, uploads
 
@@ -101,16 +101,17 @@ def create_app(web: Web) -> Starlette:
         yield
         task.cancel()
 
-    return Starlette(
+    app = Starlette(
         lifespan=lifespan,
         routes=bound([*pages.ROUTES, *api.ROUTES, *streams.ROUTES, *uploads.ROUTES]),
-        middleware=[Middleware(Guard, config=web.config, token=web.token, now=web.now)],
         exception_handlers={
             problems.Problem: problems.on_problem,
             HTTPException: problems.on_http_exception,
             Exception: problems.on_crash,
         },
     )
+    # Around the whole of it: Starlette answers a crash outside of its middleware, where no header would be added.
+    return Guard(app, web.config, web.token, web.now)
 
 
 def _with(web: Web, handler: Callable[..., object]) -> Callable[..., object]:

@@ -18,7 +18,7 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edge_agent.config import HttpConfig
-from edge_agent.web.problems import Problem
+from edge_agent.web.problems import Problem, crash
 
 log = logging.getLogger(__name__)
 
@@ -128,6 +128,10 @@ class Guard:
                 await RedirectResponse("/login", 303)(scope, receive, guarded)
         except Problem as error:
             await error.response(scope["path"])(scope, receive, guarded)
+        except Exception:
+            if not status:  # the guard itself failed, so that nobody has answered yet
+                await crash(scope["path"])(scope, receive, guarded)
+            raise
         finally:
             self._note(scope, status, time.perf_counter() - started)
 

@@ -56,4 +56,8 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
 
 
 async def on_crash(request: Request, error: Exception) -> Response:
-    return problem(500, "the agent made a mistake with this request", "see its log, and report it", request.url.path)
+    return crash(request.url.path)
+
+
+def crash(path: str) -> Response:
+    return problem(500, "the agent made a mistake with this request", "see its log, and report it", path)

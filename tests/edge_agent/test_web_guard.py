@@ -10,6 +10,7 @@ import pytest
 from edge_agent.config import HttpConfig
 from edge_agent.errors import ConfigError
 from edge_agent.web import WebServer, WebSources, WebState
+from edge_agent.web.guard import SECURITY_HEADERS
 from web_support import encoded, picture, running
 
 TOKEN = "correct-horse-battery-staple"
@@ -149,6 +150,22 @@ def test_every_answer_forbids_foreign_scripts_frames_and_embedding():
             assert "unsafe" not in headers["content-security-policy"]
             assert headers["x-content-type-options"] == "nosniff"
             assert headers["cross-origin-resource-policy"] == "same-origin"
+
+
+def test_an_answer_about_a_crash_has_the_same_headers_and_its_status_is_logged(caplog):
+    def crash() -> bytes:
+        raise RuntimeError("the disk is on fire")
+
+    with caplog.at_level(logging.INFO), running(sources=WebSources(metrics=crash)) as on:
+        usual = on.client.get("/health").headers
+        answer = on.client.get("/metrics")
+    assert answer.status_code == 500
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "the disk is on fire" not in answer.text
+    for name in SECURITY_HEADERS:
+        assert answer.headers[name] == usual[name]
+    assert answer.headers["cache-control"] == "no-store"
+    assert any("GET /metrics 500" in record.getMessage() for record in caplog.records)
 
 
 def test_a_short_token_is_refused_at_the_start(tmp_path):
