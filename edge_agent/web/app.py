@@ -40,12 +40,14 @@ class Web:
         token: str | None = None,
         history: Path | None = None,
         now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.state = state
         self.config = config
         self.sources = sources or WebSources()
         self.token = token
         self.now = now
+        self.monotonic = monotonic
         self.streams = 0
         self.closing = False
         self.worker = Worker("web-worker", niceness=5)
@@ -111,7 +113,7 @@ def create_app(web: Web) -> ASGIApp:
         },
     )
     # Around the whole of it: Starlette answers a crash outside of its middleware, where no header would be added.
-    return Guard(app, web.config, web.token, web.now)
+    return Guard(app, web.config, web.token, now=web.now, monotonic=web.monotonic)
 
 
 def _with(web: Web, handler: Callable[..., object]) -> Callable[..., object]:

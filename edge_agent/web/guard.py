@@ -73,30 +73,46 @@ class Sessions:
 
 
 class Attempts:
-    """Wrong tokens by address: after a few, a stranger waits."""
+    """Wrong tokens by address: after a few, a stranger waits.
 
-    def __init__(self, now: Callable[[], float]) -> None:
-        self._now = now
+    monotonic: a clock that nobody can set, or a step back of it would lock everybody out until it has caught up.
+    """
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
         self._failures: dict[str, list[float]] = {}
 
     def blocked(self, address: str) -> bool:
-        recent = [at for at in self._failures.get(address, []) if self._now() - at < FAILURES_FORGOTTEN_S]
-        return len(recent) >= MOST_FAILURES
+        return len(self._recent(address)) >= MOST_FAILURES
 
     def failed(self, address: str) -> None:
         if len(self._failures) >= MOST_STRANGERS:
             self._failures.clear()
-        recent = [at for at in self._failures.get(address, []) if self._now() - at < FAILURES_FORGOTTEN_S]
-        self._failures[address] = [*recent[-MOST_FAILURES:], self._now()]
+        self._failures[address] = [*self._recent(address)[-MOST_FAILURES:], self._monotonic()]
+
+    def _recent(self, address: str) -> list[float]:
+        since_s = self._monotonic() - FAILURES_FORGOTTEN_S
+        return [at_s for at_s in self._failures.get(address, []) if at_s > since_s]
 
 
 class Guard:
-    """ASGI middleware around everything."""
+    """ASGI middleware around everything.
 
-    def __init__(self, app: ASGIApp, config: HttpConfig, token: str | None, now: Callable[[], float]) -> None:
+    now: seconds since 1970, for sessions that outlive a restart; monotonic: for how long a stranger waits.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        config: HttpConfig,
+        token: str | None,
+        *,
+        now: Callable[[], float],
+        monotonic: Callable[[], float],
+    ) -> None:
         self._app = app
         self._sessions = Sessions(token, now) if token else None
-        self._attempts = Attempts(now)
+        self._attempts = Attempts(monotonic)
         self._names = _own_names(config)
         self._any_address = config.host not in LOOPBACK
 

@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_agent.clock import Clock, SystemClock
 from edge_agent.config import HttpConfig, read_secret
 from edge_agent.errors import ConfigError, UnavailableError
 from edge_agent.web.priority import lower_this_thread
@@ -45,12 +46,14 @@ class WebServer:
         sources: WebSources | None = None,
         *,
         history: Path | None = None,
+        clock: Clock | None = None,
     ) -> None:
         """history: an SQLite file for past events; None keeps them in memory only."""
         self._config = config
         self._state = state
         self._sources = sources or WebSources()
         self._history = history
+        self._clock = clock or SystemClock()
         self._socket: socket.socket | None = None
         self._thread: threading.Thread | None = None
         self._server: QuietServer | None = None
@@ -125,7 +128,15 @@ class WebServer:
             from edge_agent.web.app import Web, create_app
             from edge_agent.web.quiet import QuietServer
 
-            self._web = Web(self._state, self._config, self._sources, token=self._token, history=self._history)
+            self._web = Web(
+                self._state,
+                self._config,
+                self._sources,
+                token=self._token,
+                history=self._history,
+                now=self._clock.utc,
+                monotonic=self._clock.monotonic,
+            )
             server = QuietServer(
                 uvicorn.Config(
                     create_app(self._web),

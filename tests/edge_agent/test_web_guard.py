@@ -7,6 +7,7 @@ import logging
 import httpx
 import pytest
 
+from edge_agent.clock import SystemClock
 from edge_agent.config import HttpConfig
 from edge_agent.errors import ConfigError
 from edge_agent.web import WebServer, WebSources, WebState
@@ -83,6 +84,31 @@ def test_who_guesses_waits(guarded):
         assert answers == [401] * 5 + [429] * 2
         last = on.client.post("/login", data={"token": TOKEN})
     assert int(last.headers["retry-after"]) > 0
+
+
+class SetClock(SystemClock):
+    """The real one, put forward or back by a hand, and as much later as has passed."""
+
+    def __init__(self) -> None:
+        self.put_s = self.passed_s = 0.0
+
+    def utc(self) -> float:
+        return super().utc() + self.put_s + self.passed_s
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.passed_s
+
+
+def test_who_guesses_waits_a_minute_whatever_is_done_to_the_clock(guarded):
+    clock = SetClock()
+    with running(guarded, clock=clock) as on:
+        for n in range(5):
+            on.client.post("/login", data={"token": f"guess {n}"})
+        clock.put_s = 86_400
+        assert on.client.post("/login", data={"token": TOKEN}).status_code == 429
+        clock.put_s = -86_400
+        clock.passed_s = 61
+        assert on.client.post("/login", data={"token": TOKEN}).status_code == 303
 
 
 def test_the_token_is_never_logged(guarded, caplog):

@@ -13,6 +13,7 @@ import cv2
 import httpx
 import numpy as np
 
+from edge_agent.clock import Clock
 from edge_agent.config import HttpConfig
 from edge_agent.records import Box
 from edge_agent.web import CameraView, TrackView, WebServer, WebSources, WebState
@@ -73,10 +74,11 @@ def running(
     state: WebState | None = None,
     history: Path | None = None,
     token: str | None = None,
+    clock: Clock | None = None,
 ) -> Iterator[Running]:
     """Serve on a free port until the block ends."""
     state = state or WebState(LABELS, device="door", version="0.1.0")
-    server = WebServer(config or HttpConfig(port=0), state, sources, history=history)
+    server = WebServer(config or HttpConfig(port=0), state, sources, history=history, clock=clock)
     server.bind()
     server.start()
     headers = {"authorization": f"Bearer {token}"} if token else {}
