@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -60,7 +60,7 @@ class LiveHub:
         self.viewers = 0
         self.encoded = 0
 
-    async def pictures(self, camera: str | None, drawn: bool, most_fps: float) -> AsyncIterator[Picture]:
+    async def pictures(self, camera: str | None, drawn: bool, most_fps: float) -> AsyncGenerator[Picture, None]:
         """Pictures as they come, for one viewer; ends when the server stops. Raises Problem before the first."""
         fps = min(most_fps, self._config.live_max_fps)
         last: Picture | None = None

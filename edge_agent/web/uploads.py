@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.responses import JSONResponse, Response
 
+from edge_agent.web.held import HeldResponse
 from edge_agent.web.problems import Problem
 from edge_agent.web.reading import chunks, read_body
 
@@ -54,21 +54,7 @@ async def batch_predict(web: Web, request: Request) -> Response:
         await stack.enter_async_context(web.predictions.batch_place())
         bound = f"{web.config.max_batch_bytes / 1e6:g} MB at once (http.max_batch_bytes)"
         files = await _form_files(request, web.config.max_batch_bytes, web.config.max_batch_files, bound)
-        return _Batch(_lines(web, files), stack.pop_all())
-
-
-class _Batch(StreamingResponse):
-    """Keeps its place until the last line is sent, or the reader goes away."""
-
-    media_type = "application/x-ndjson"
-
-    def __init__(self, lines: AsyncIterator[bytes], place: AsyncExitStack) -> None:
-        super().__init__(lines)
-        self._place = place
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self._place:
-            await super().__call__(scope, receive, send)
+        return HeldResponse(_lines(web, files), stack.pop_all(), "application/x-ndjson")
 
 
 async def _lines(web: Web, files: list[tuple[str, bytes]]) -> AsyncIterator[bytes]:

@@ -15,7 +15,7 @@ import pytest
 from edge_agent.config import HttpConfig, PrivacyConfig
 from edge_agent.web import WebSources, WebState
 from edge_agent.web.redact import live_redactor
-from web_support import LABELS, person, picture, playing, running, view
+from web_support import LABELS, Running, person, picture, playing, running, view
 
 
 @pytest.fixture
@@ -196,14 +196,46 @@ def test_too_many_viewers_are_asked_to_come_back(state):
         assert on.client.get("/live.mjpg").status_code == 429
 
 
+def asking(port: int, path: str) -> socket.socket:
+    """A connection over which a path was asked for; its answer was not read."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    return connection
+
+
+@pytest.mark.parametrize("path", ["/live.mjpg", "/events/stream"])
+def test_of_many_who_ask_at_the_same_moment_no_more_look_than_there_are_places(state, path):
+    state.show(view(0, bgr=picture(1920, 1080)))
+    with running(HttpConfig(port=0, max_streams=2), state=state) as on, contextlib.ExitStack() as stack:
+        asked = [stack.enter_context(asking(on.server.port, path)) for _ in range(12)]
+        answers = [connection.recv(12) for connection in asked]
+    assert sorted(answers) == [b"HTTP/1.1 200"] * 2 + [b"HTTP/1.1 429"] * 10
+
+
+@pytest.mark.parametrize("path", ["/live.mjpg", "/events/stream"])
+def test_who_leaves_before_the_first_byte_takes_no_place_along(state, path):
+    state.show(view(0, bgr=picture(1920, 1080)))
+    with running(HttpConfig(port=0, max_streams=4), state=state) as on:
+        for _ in range(20):
+            asking(on.server.port, path).close()
+        assert on.client.get("/health").status_code == 200
+        assert nobody_looks_within(5, on)
+
+
+def nobody_looks_within(seconds: float, on: Running) -> bool:
+    deadline = time.monotonic() + seconds
+    while on.web.live.viewers or on.web.streams:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
 def test_who_left_is_no_viewer_any_more(state):
     with playing(state), running(state=state) as on:
         with on.client.stream("GET", "/live.mjpg") as answer:
             parts(answer, 1)
-        deadline = time.monotonic() + 5
-        while on.web.live.viewers and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert (on.web.live.viewers, on.web.streams) == (0, 0)
+        assert nobody_looks_within(5, on)
 
 
 def test_the_server_stops_within_a_second_while_viewers_look_and_one_takes_nothing(state):
