@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+import sqlite3
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.requests import Request
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 HOUR_S, DAY_S = 3600, 86_400
 SNAPSHOT_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.:-]{0,127}")
+T = TypeVar("T")
 Word = Annotated[str, Field(min_length=1, max_length=128)]
 
 
@@ -142,7 +145,15 @@ async def history(web: Web, request: Request) -> Response:
             "day": compliance_json(past.visits(until_s - DAY_S, until_s, asked.camera), labels),
         }
 
-    return JSONResponse(await web.worker.run(look))
+    return JSONResponse(await _remembered(web, look))
+
+
+async def _remembered(web: Web, look: Callable[[], T]) -> T:
+    """What of the history is looked at. Raises Problem 503."""
+    try:
+        return await web.worker.run(look)
+    except sqlite3.Error as error:
+        raise Problem(503, f"the history cannot be read: {error}", "see whether the device's disk is well") from error
 
 
 async def events(web: Web, request: Request) -> Response:
@@ -154,7 +165,7 @@ async def events(web: Web, request: Request) -> Response:
         page, cursor = web.history.page(asked)
         return [{**event, "snapshot": _snapshot_path(web, event)} for event in page], cursor
 
-    page, cursor = await web.worker.run(look)
+    page, cursor = await _remembered(web, look)
     return JSONResponse({"events": page, "next": cursor})
 
 

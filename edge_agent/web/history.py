@@ -1,7 +1,8 @@
 """Past events in SQLite: pages of them, and visits by class over time. Bounded in rows and days, written in batches.
 
-Called from one thread at a time (the web worker). A database that is broken is set aside, one that cannot be opened now
-is left alone: the page then remembers what happened since the start, and the agent goes on.
+Called from one thread at a time (the web worker). A database that is broken, at its opening or later, is set aside and
+made anew of what can be read; one that cannot be opened now is left alone: the page then remembers what happened since
+the start, and the agent goes on.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from edge_agent.web import history_file
+
 log = logging.getLogger(__name__)
 Json = dict[str, Any]
 
@@ -25,13 +28,6 @@ KEEP_DAYS = 31
 COMMIT_EVERY_S = (
     10.0  # an SD card is a consumable; a power cut loses this much of the page's history, not of the spool's
 )
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS events (
-    n INTEGER PRIMARY KEY, at_s REAL NOT NULL, camera TEXT NOT NULL, visit TEXT NOT NULL,
-    type TEXT NOT NULL, label TEXT NOT NULL, json TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS by_time ON events (type, at_s);
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +51,9 @@ class History:
         self._now = now
         self.newest_seen = 0
         self._committed_s = now()
-        self._db = _open(path)
-        self._rows = _count(self._db)
+        self._path = path
+        self._db = history_file.open_file(path)
+        self._rows = history_file.count(self._db)
 
     def add(self, events: Iterable[tuple[int, Json]]) -> None:
         """Take numbered events of this run, oldest first."""
@@ -79,7 +76,7 @@ class History:
             self._commit()
 
     def page(self, query: Query) -> tuple[list[Json], int | None]:
-        """Events, newest first, and the cursor of the next page (None: this is the last)."""
+        """Events, newest first, and the cursor of the next page (None: this is the last). Raises sqlite3.Error."""
         where, values = ["1"], []
         filters = {
             "n < ?": query.before,
@@ -94,11 +91,11 @@ class History:
             if value is not None:
                 where.append(condition)
                 values.append(value)
-        rows = self._db.execute(
+        rows = self._execute(
             f"SELECT n, json FROM events WHERE {' AND '.join(where)} ORDER BY n DESC LIMIT ?",
             (*values, query.limit + 1),
-        ).fetchall()
-        page = [json.loads(text) for _, text in rows[: query.limit]]
+        )
+        page = [event for _, text in rows[: query.limit] if (event := history_file.event_of(text)) is not None]
         return page, rows[query.limit - 1][0] if len(rows) > query.limit else None
 
     def visits(self, since_s: float, until_s: float, camera: str | None = None) -> dict[str, int]:
@@ -106,10 +103,10 @@ class History:
         return _summed(self.bins(since_s, until_s, 1, camera))
 
     def bins(self, since_s: float, until_s: float, count: int, camera: str | None = None) -> list[dict[str, int]]:
-        """Ended visits by verdict in `count` equal parts of a span, oldest first."""
+        """Ended visits by verdict in `count` equal parts of a span, oldest first. Raises sqlite3.Error."""
         width_s = (until_s - since_s) / count
         condition, values = ("AND camera = ?", [camera]) if camera else ("", [])
-        rows = self._db.execute(
+        rows = self._execute(
             f"SELECT CAST((at_s - ?) / ? AS INTEGER), label, count(*) FROM events "
             f"WHERE type = 'end' AND label != '' AND at_s >= ? AND at_s < ? {condition} GROUP BY 1, 2",
             (since_s, width_s, since_s, until_s, *values),
@@ -121,13 +118,28 @@ class History:
 
     def close(self) -> None:
         self._commit()
-        self._db.close()
+        with suppress(sqlite3.Error):
+            self._db.close()
 
     def _write(self, statement: str, values: tuple[object, ...]) -> None:
         try:
-            self._db.execute(statement, values)
+            self._execute(statement, values)
         except sqlite3.Error as error:
             log.warning("the page's history cannot be written: %s; free some space", error)
+
+    def _execute(self, statement: str, values: tuple[object, ...]) -> list[Any]:
+        """The rows of a statement, which is tried once more where the file turns out to be damaged."""
+        try:
+            return self._db.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            if self._path is None or not history_file.is_damage(error):
+                raise
+            self._commit()
+            with suppress(sqlite3.Error):
+                self._db.close()
+            self._db = history_file.made_anew(self._path, error)
+            self._rows = history_file.count(self._db)
+        return self._db.execute(statement, values).fetchall()
 
     def _prune(self) -> None:
         self._write("DELETE FROM events WHERE at_s < ?", (self._now() - KEEP_DAYS * 86_400,))
@@ -156,38 +168,6 @@ def at_seconds(event: Json, otherwise: float) -> float:
     with suppress(TypeError, ValueError):
         return datetime.fromisoformat(str(at)).timestamp()
     return otherwise
-
-
-def _open(path: Path | None) -> sqlite3.Connection:
-    if path is not None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            return _connect(str(path))
-        except (OSError, sqlite3.OperationalError) as error:  # a full disk or a lock: the file may be sound
-            log.warning("the page's history %s cannot be used now: %s; it stays as it is", path, error)
-        except sqlite3.Error as error:
-            log.warning("the page's history %s cannot be used: %s; it is set aside", path, error)
-            with suppress(OSError, sqlite3.Error):
-                path.replace(path.with_suffix(".broken"))
-                return _connect(str(path))
-    return _connect(":memory:")
-
-
-def _count(db: sqlite3.Connection) -> int:
-    return int(db.execute("SELECT count(*) FROM events").fetchone()[0])
-
-
-def _connect(name: str) -> sqlite3.Connection:
-    db = sqlite3.connect(name, check_same_thread=False, timeout=1.0)
-    try:
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = NORMAL")
-        db.executescript(_SCHEMA)
-        _count(db)  # a damaged index shows here, where the file can be set aside
-    except sqlite3.Error:
-        db.close()
-        raise
-    return db
 
 
 def _summed(bins: list[dict[str, int]]) -> dict[str, int]:

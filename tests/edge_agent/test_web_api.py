@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -161,20 +164,97 @@ def test_a_broken_history_is_set_aside_and_the_page_goes_on(tmp_path):
     assert path.with_suffix(".broken").exists()
 
 
-def test_a_history_with_a_damaged_page_is_set_aside_too(tmp_path):
-    path = tmp_path / "history.db"
-    with running(state=filled(), history=path):
-        pass
-    with sqlite3.connect(path) as db:
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'by_time'").fetchone()
+def damage(path: Path, pages: Callable[[list[int], bytes], list[int]]) -> None:
+    """Overwrite pages of a closed database: chosen of the numbers (from 0) of all, and the whole file."""
+    with closing(sqlite3.connect(path)) as db:
         (size,) = db.execute("PRAGMA page_size").fetchone()
     data = bytearray(path.read_bytes())
-    data[(page - 1) * size : page * size] = b"\xa7" * size
+    for page in pages(list(range(len(data) // size)), bytes(data)):
+        data[page * size : (page + 1) * size] = b"\xa7" * size
     path.write_bytes(data)
-    with running(state=filled(), history=path) as on:
+
+
+def page_in_the_middle_of_the_rows(numbers: list[int], data: bytes) -> list[int]:
+    """SQLite's file format: a page that begins with 13 holds rows of a table."""
+    size = len(data) // len(numbers)
+    rows = [page for page in numbers if data[page * size] == 13]
+    return [rows[len(rows) // 2]]
+
+
+def remembered(path: Path, visits: int = 400) -> None:
+    """A history file of so many visits."""
+    history = History(path)
+    history.add((n, visit(n, "with_mask", at(3000))) for n in range(1, visits + 1))
+    history.close()
+
+
+def broken(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("*.broken*"))
+
+
+def said_of_damage(caplog) -> list[str]:
+    lines = [record.getMessage() for record in caplog.records]
+    return [line for line in lines if "damaged" in line or "Traceback" in line]
+
+
+def test_a_history_with_a_damaged_index_is_set_aside_and_its_visits_are_kept(tmp_path):
+    path = tmp_path / "history.db"
+    remembered(path, 6)
+    with closing(sqlite3.connect(path)) as db:
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'by_time'").fetchone()
+    damage(path, lambda _numbers, _data: [page - 1])
+    with running(history=path) as on:
         assert len(on.client.get("/events").json()["events"]) == 6
-    assert path.with_suffix(".broken").exists()
+        assert on.client.get("/history").json()["hour"]["visits"]["with_mask"] == 6
+    assert broken(tmp_path) == ["history.broken"]
+
+
+def test_a_damaged_page_of_visits_costs_these_visits_alone_and_is_said_once(tmp_path, caplog):
+    path = tmp_path / "history.db"
+    remembered(path)
+    damage(path, page_in_the_middle_of_the_rows)
+    with running(history=path) as on:
+        answers = [on.client.get(f"/{what}") for what in ("history", "events", "history", "events")]
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert 380 <= answers[0].json()["hour"]["visits"]["with_mask"] < 400
+    newest = answers[1].json()["events"][0]["id"]
+    assert newest == "visit-400"
+    assert len(said_of_damage(caplog)) == 1
+    assert broken(tmp_path) == ["history.broken"]
+    with running(history=path) as on:
+        assert on.client.get("/history").json() | {"at": 0} == answers[2].json() | {"at": 0}
+
+
+def test_visits_are_written_on_into_a_history_that_was_found_damaged(tmp_path):
+    path = tmp_path / "history.db"
+    remembered(path)
+    damage(path, lambda numbers, data: [n for n in numbers if n > 0])
+    state = filled()
+    with running(state=state, history=path) as on:
+        assert on.client.get("/events").status_code == 200
+        state.note_event(visit(7, "with_mask", at(1)))
+        assert on.client.get("/events").json()["events"][0]["id"] == "visit-7"
+    with running(history=path) as on:
+        assert len(on.client.get("/events").json()["events"]) == 7
+
+
+def test_of_files_that_were_set_aside_the_last_three_are_kept(tmp_path):
+    path = tmp_path / "history.db"
+    for damaged in range(5):
+        path.write_bytes(b"this is no database %d" % damaged * 100)
+        History(path).close()
+    assert broken(tmp_path) == ["history.broken", "history.broken.1", "history.broken.2"]
+    assert b"database 4" in (tmp_path / "history.broken").read_bytes()
+    assert b"database 2" in (tmp_path / "history.broken.2").read_bytes()
+
+
+def test_a_history_that_cannot_be_read_now_is_a_problem_in_words():
+    with running(state=filled()) as on:
+        assert on.client.get("/events").status_code == 200
+        on.web.history._db.close()
+        answers = [on.client.get(f"/{what}") for what in ("history", "events")]
+    assert [answer.status_code for answer in answers] == [503, 503]
+    assert "the history cannot be read" in answers[0].json()["detail"]
 
 
 def test_a_history_that_is_locked_for_now_is_left_alone(tmp_path):
