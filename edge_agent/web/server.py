@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from edge_agent.clock import Clock, SystemClock
 from edge_agent.config import HttpConfig, read_secret
 from edge_agent.errors import ConfigError, UnavailableError
+from edge_agent.web.limits import BESIDE_STREAMS, Limits
 from edge_agent.web.priority import lower_this_thread
 from edge_agent.web.state import WebSources, WebState
 
@@ -47,6 +48,7 @@ class WebServer:
         *,
         history: Path | None = None,
         clock: Clock | None = None,
+        limits: Limits | None = None,
     ) -> None:
         """history: an SQLite file for past events; None keeps them in memory only."""
         self._config = config
@@ -54,6 +56,7 @@ class WebServer:
         self._sources = sources or WebSources()
         self._history = history
         self._clock = clock or SystemClock()
+        self._limits = limits or Limits(most=config.max_streams + BESIDE_STREAMS)
         self._socket: socket.socket | None = None
         self._thread: threading.Thread | None = None
         self._server: QuietServer | None = None
@@ -126,6 +129,7 @@ class WebServer:
             import uvicorn
 
             from edge_agent.web.app import Web, create_app
+            from edge_agent.web.connections import protocol
             from edge_agent.web.quiet import QuietServer
 
             self._web = Web(
@@ -144,12 +148,12 @@ class WebServer:
                     access_log=False,
                     lifespan="on",
                     ws="none",
-                    http="h11",
+                    http=protocol(self._limits),
                     loop="asyncio",
                     server_header=False,
                     proxy_headers=False,
-                    timeout_keep_alive=15,
-                    limit_concurrency=200,
+                    timeout_keep_alive=self._limits.keep_alive_s,
+                    limit_concurrency=2 * self._limits.most,  # answers that go on when their connection was cut
                 )
             )
             logging.getLogger("uvicorn.error").setLevel(logging.WARNING)

@@ -17,6 +17,7 @@ from edge_agent.clock import Clock
 from edge_agent.config import HttpConfig
 from edge_agent.records import Box
 from edge_agent.web import CameraView, TrackView, WebServer, WebSources, WebState
+from edge_agent.web.limits import Limits
 
 LABELS = ("with_mask", "without_mask", "mask_weared_incorrect")
 
@@ -75,10 +76,11 @@ def running(
     history: Path | None = None,
     token: str | None = None,
     clock: Clock | None = None,
+    limits: Limits | None = None,
 ) -> Iterator[Running]:
     """Serve on a free port until the block ends."""
     state = state or WebState(LABELS, device="door", version="0.1.0")
-    server = WebServer(config or HttpConfig(port=0), state, sources, history=history, clock=clock)
+    server = WebServer(config or HttpConfig(port=0), state, sources, history=history, clock=clock, limits=limits)
     server.bind()
     server.start()
     headers = {"authorization": f"Bearer {token}"} if token else {}
