@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import secrets
@@ -89,7 +90,8 @@ def _open_server(parts: Parts, opened: contextlib.ExitStack) -> WebServer | None
         redact=live_redactor(parts.config.http, parts.config.privacy),
         predictor=lambda: FaceMaskPredictor(parts.config),
     )
-    server = WebServer(parts.config.http, parts.web, sources, history=parts.state_dir / "history.db")
+    tell = functools.partial(parts.health.declare, "web")
+    server = WebServer(parts.config.http, parts.web, sources, history=parts.state_dir / "history.db", tell=tell)
     server.bind()
     opened.callback(server.stop)
     return server

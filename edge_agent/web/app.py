@@ -9,7 +9,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -35,10 +34,10 @@ class Web:
         self,
         state: WebState,
         config: HttpConfig,
+        history: History,
         sources: WebSources | None = None,
         *,
         token: str | None = None,
-        history: Path | None = None,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -51,7 +50,7 @@ class Web:
         self.streams = 0
         self.closing = False
         self.worker = Worker("web-worker", niceness=5)
-        self.history = History(history, now=now)
+        self.history = history
         self.live = LiveHub(state, self.sources, config, self.worker)
         self.predictions = Predictions(self.sources, config)
         self.started_s = now()
@@ -83,11 +82,9 @@ class Web:
         self.live.close()
 
     def finish(self) -> None:
-        """Write what the history still holds; the server is down by now."""
+        """End the workers; the server is down by now."""
         self.worker.stop()
         self.predictions.stop()
-        self._drain()
-        self.history.close()
 
 
 def create_app(web: Web) -> ASGIApp:

@@ -6,7 +6,8 @@
     ...
     server.stop()
 
-The framework is imported in that thread, so that the agent's first frame does not wait for it.
+A server that dies is started again; `tell` hears of it. The framework is imported in that thread, so that the agent's
+first frame does not wait for it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import logging
 import socket
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +30,7 @@ from edge_agent.web.state import WebSources, WebState
 
 if TYPE_CHECKING:
     from edge_agent.web.app import Web
+    from edge_agent.web.history import History
     from edge_agent.web.quiet import QuietServer
 
 log = logging.getLogger(__name__)
@@ -35,6 +38,7 @@ BACKLOG = 64
 SEND_BUFFER_BYTES = 64 * 1024
 STREAMS_END_WITHIN_S = 0.3
 STOP_WITHIN_S = 1.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 
 
 class WebServer:
@@ -49,14 +53,22 @@ class WebServer:
         history: Path | None = None,
         clock: Clock | None = None,
         limits: Limits | None = None,
+        tell: Callable[[str | None], None] = lambda _fault: None,
     ) -> None:
-        """history: an SQLite file for past events; None keeps them in memory only."""
+        """history: an SQLite file for past events; None keeps them in memory only.
+
+        tell: is called from the web thread, with words while the server is away, with None when it serves.
+        """
         self._config = config
         self._state = state
         self._sources = sources or WebSources()
         self._history = history
         self._clock = clock or SystemClock()
         self._limits = limits or Limits(most=config.max_streams + BESIDE_STREAMS)
+        self._tell = tell
+        self._fault: str | None = None
+        self._port = 0
+        self._past: History | None = None
         self._socket: socket.socket | None = None
         self._thread: threading.Thread | None = None
         self._server: QuietServer | None = None
@@ -68,7 +80,7 @@ class WebServer:
 
     def bind(self) -> int:
         """Take the port. Returns it (of interest where the configuration says 0). Raises UnavailableError."""
-        host, port = self._config.host, self._config.port
+        host, port = self._config.host, self._port or self._config.port
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.socket(family, socket.SOCK_STREAM)
         try:
@@ -81,14 +93,14 @@ class WebServer:
             listener.close()
             remedy = "give another http.port" if error.errno == errno.EADDRINUSE else "give another http.host"
             raise UnavailableError(f"cannot listen on {host}:{port}: {error.strerror or error}; {remedy}") from error
-        self._socket = listener
-        return self.port
+        self._socket, self._port = listener, int(listener.getsockname()[1])
+        return self._port
 
     @property
     def port(self) -> int:
         """The port that is bound."""
-        assert self._socket is not None, "bind first"
-        return int(self._socket.getsockname()[1])
+        assert self._port, "bind first"
+        return self._port
 
     @property
     def url(self) -> str:
@@ -98,7 +110,7 @@ class WebServer:
 
     def start(self) -> None:
         """Serve in the background; connections made before it is up wait in the listener's queue."""
-        self._thread = threading.Thread(target=self._serve, name="web", daemon=True)
+        self._thread = threading.Thread(target=self._keep_serving, name="web", daemon=True)
         self._thread.start()
 
     def stop(self, within_s: float = STOP_WITHIN_S) -> None:
@@ -117,52 +129,99 @@ class WebServer:
                 logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
                 self._server.force_exit = True
             self._thread.join(max(0.0, deadline - time.monotonic()))
-        if self._socket is not None:
-            self._socket.close()
+        self._close_socket()
 
     def _streams_open(self) -> bool:
         return self._web is not None and self._web.streams > 0
 
-    def _serve(self) -> None:
+    def _keep_serving(self) -> None:
+        """Serve until `stop`. Whatever else ends the server is said, and it begins again after a pause."""
         lower_this_thread(5)
+        pause_s = FIRST_PAUSE_S
+        while True:
+            began_s = time.monotonic()
+            why: BaseException = RuntimeError("it ended by itself")
+            try:
+                self._serve()
+            except BaseException as error:  # noqa: BLE001 - uvicorn exits where it cannot start; nobody else would hear
+                why = error
+            if time.monotonic() - began_s > LONGEST_PAUSE_S:
+                pause_s = FIRST_PAUSE_S
+            if not self._stopping.is_set():
+                self._say_fault(why)
+            self._close_socket()  # who asks meanwhile is refused, and does not wait for an answer that never comes
+            if self._stopping.wait(pause_s):
+                break
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+        if self._past is not None:
+            self._past.close()
+
+    def _serve(self) -> None:
+        """Serve until `stop`; raises whatever the server dies of."""
+        from edge_agent.web.history import History
+
+        self._past = self._past or History(self._history, now=self._clock.utc)
         try:
-            import uvicorn
-
-            from edge_agent.web.app import Web, create_app
-            from edge_agent.web.connections import protocol
-            from edge_agent.web.quiet import QuietServer
-
-            self._web = Web(
-                self._state,
-                self._config,
-                self._sources,
-                token=self._token,
-                history=self._history,
-                now=self._clock.utc,
-                monotonic=self._clock.monotonic,
-            )
-            server = QuietServer(
-                uvicorn.Config(
-                    create_app(self._web),
-                    log_config=None,
-                    access_log=False,
-                    lifespan="on",
-                    ws="none",
-                    http=protocol(self._limits),
-                    loop="asyncio",
-                    server_header=False,
-                    proxy_headers=False,
-                    timeout_keep_alive=self._limits.keep_alive_s,
-                    limit_concurrency=2 * self._limits.most,  # answers that go on when their connection was cut
-                )
-            )
-            logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-            server.should_exit = self._stopping.is_set()
-            self._server = server
-            assert self._socket is not None
-            server.run(sockets=[self._socket])
-        except Exception:
-            log.exception("the web server ended; the camera goes on without it")
+            if self._socket is None:
+                self.bind()
+            self._run(self._past)
         finally:
-            if self._web is not None:
-                self._web.finish()
+            self._past.add(self._state.events_after(self._past.newest_seen))
+
+    def _run(self, past: History) -> None:
+        import uvicorn
+
+        from edge_agent.web.app import Web, create_app
+        from edge_agent.web.connections import protocol
+        from edge_agent.web.quiet import QuietServer
+
+        web = Web(
+            self._state,
+            self._config,
+            past,
+            self._sources,
+            token=self._token,
+            now=self._clock.utc,
+            monotonic=self._clock.monotonic,
+        )
+        config = uvicorn.Config(
+            create_app(web),
+            log_config=None,
+            access_log=False,
+            lifespan="on",
+            ws="none",
+            http=protocol(self._limits),
+            loop="asyncio",
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=self._limits.keep_alive_s,
+            limit_concurrency=2 * self._limits.most,  # answers that go on when their connection was cut
+        )
+        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+        server = QuietServer(config, on_up=self._say_up)
+        self._web, self._server = web, server
+        server.should_exit = self._stopping.is_set()
+        assert self._socket is not None
+        try:
+            server.run(sockets=[self._socket])
+        finally:
+            web.finish()
+
+    def _say_fault(self, why: BaseException) -> None:
+        cause = f"it ended with status {why.code}" if isinstance(why, SystemExit) else str(why) or type(why).__name__
+        words = f"the page does not answer: {cause}"
+        if words != self._fault:
+            log.error("%s; the camera goes on without it, and it is tried again", words, exc_info=why)
+        self._fault = words
+        self._tell(words)
+
+    def _say_up(self) -> None:
+        if self._fault is not None:
+            log.info("the page answers again")
+        self._fault = None
+        self._tell(None)
+
+    def _close_socket(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None

@@ -8,16 +8,15 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import cv2
 import httpx
 import numpy as np
 
-from edge_agent.clock import Clock
 from edge_agent.config import HttpConfig
 from edge_agent.records import Box
 from edge_agent.web import CameraView, TrackView, WebServer, WebSources, WebState
-from edge_agent.web.limits import Limits
 
 LABELS = ("with_mask", "without_mask", "mask_weared_incorrect")
 
@@ -75,12 +74,11 @@ def running(
     state: WebState | None = None,
     history: Path | None = None,
     token: str | None = None,
-    clock: Clock | None = None,
-    limits: Limits | None = None,
+    **more: Any,
 ) -> Iterator[Running]:
-    """Serve on a free port until the block ends."""
+    """Serve on a free port until the block ends. more: what else a WebServer takes."""
     state = state or WebState(LABELS, device="door", version="0.1.0")
-    server = WebServer(config or HttpConfig(port=0), state, sources, history=history, clock=clock, limits=limits)
+    server = WebServer(config or HttpConfig(port=0), state, sources, history=history, **more)
     server.bind()
     server.start()
     headers = {"authorization": f"Bearer {token}"} if token else {}
