@@ -153,7 +153,8 @@ async def _remembered(web: Web, look: Callable[[], T]) -> T:
     try:
         return await web.worker.run(look)
     except sqlite3.Error as error:
-        raise Problem(503, f"the history cannot be read: {error}", "see whether the device's disk is well") from error
+        detail, remedy = f"the history cannot be read: {error}", "see whether the device's disk is well"
+        raise Problem(503, detail, remedy, {"retry-after": "10"}) from error
 
 
 async def events(web: Web, request: Request) -> Response:

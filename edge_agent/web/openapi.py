@@ -90,13 +90,13 @@ def _past() -> Json:
         "/history": _get(
             "history",
             "Visits by verdict over time, and compliance",
-            {"200": _json("HistoryBody", "history"), **_problems("422")},
+            {"200": _json("HistoryBody", "history"), **_problems("422", "503")},
             _parameters(HistoryQuery),
         ),
         "/events": _get(
             "events",
             "Past events, newest first",
-            {"200": _json("EventsBody", "a page"), **_problems("422")},
+            {"200": _json("EventsBody", "a page"), **_problems("422", "503")},
             _parameters(EventsQuery),
         ),
         "/events/stream": _get("changes", "Changes as server-sent events", {"200": stream}),
