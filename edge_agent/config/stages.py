@@ -21,6 +21,8 @@ def _share(value: float) -> float:
 
 
 def _encloses(corners: tuple[Point, ...]) -> tuple[Point, ...]:
+    if len(corners) > 3 and corners[0] == corners[-1]:
+        corners = corners[:-1]  # closed, as GeoJSON writes it
     seen: dict[Point, int] = {}
     for number, corner in enumerate(corners):
         first = seen.setdefault(corner, number)

@@ -188,14 +188,19 @@ def test_a_file_that_is_not_there_or_is_a_folder_is_one_line(tmp_path):
         ("[[0, 0], [1, 0], [1, nan]]", "zones[0].polygon[2][1]: nan is no share of the picture"),
         ("[[0, 0], [inf, 0], [1, 1]]", "zones[0].polygon[1][0]: inf is no share of the picture"),
         ("[[0, 0], [0.3, 0.3], [0.9, 0.9]]", "zones[0].polygon: all 3 corners lie on one line; give at least three"),
-        ("[[0, 0], [1, 0], [1, 1], [0, 0]]", "zones[0].polygon: corner [3] is corner [0] again, [0.0, 0.0]; give each"),
+        ("[[0, 0], [1, 0], [0, 0], [1, 1]]", "zones[0].polygon: corner [2] is corner [0] again, [0.0, 0.0]; give each"),
     ],
-    ids=["pixels", "negative", "nan", "inf", "line", "closed"],
+    ids=["pixels", "negative", "nan", "inf", "line", "twice"],
 )
 def test_check_config_refuses_a_zone_that_encloses_nothing_of_the_picture(tmp_path, capsys, polygon, words):
     zone = f"[[camera]]\nsource = '0'\nzones = [{{name = 'in', polygon = {polygon}}}]\n"
     assert main(["check-config", str(write(tmp_path, zone))]) == 78
     assert f"camera[0].{words}" in capsys.readouterr().err
+
+
+def test_a_polygon_may_be_closed_by_its_first_corner(tmp_path):
+    zone = "[[camera]]\nsource = '0'\nzones = [{name = 'in', polygon = [[0, 0], [1, 0], [1, 1], [0, 0]]}]\n"
+    assert load(write(tmp_path, zone), {}).camera[0].zones[0].polygon == ((0, 0), (1, 0), (1, 1))
 
 
 def test_two_zones_of_one_camera_have_two_names_and_those_of_two_cameras_need_not(tmp_path):
