@@ -204,7 +204,7 @@ def points(args: argparse.Namespace, dataset: Any) -> list[Point]:
                 float(record["crop_margin"]),
                 float(record["temperature"]),
                 key,
-                lambda s=source: load_classifier(s),
+                lambda s=source: load_classifier(s, with_face=False),
             )
         )
     return found

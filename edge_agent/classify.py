@@ -8,8 +8,8 @@ import numpy as np
 
 from edge_agent.config import ClassifierConfig
 from edge_agent.errors import ModelError
-from edge_agent.model_file import Manifest, ModelFile, open_model
-from edge_agent.records import F32, U8
+from edge_agent.model_file import FacePart, Manifest, ModelFile, open_model
+from edge_agent.records import F32, U8, Answers
 from edge_agent.runtime import Runtime
 
 SHIPPED = Path(__file__).parent / "models" / "classifier.tflite"
@@ -38,22 +38,39 @@ class LiteRtClassifier:
         self.runtime = runtime.info
         self._runtime = runtime
         self._temperature = model.manifest.calibration.temperature
-        if [tensor.shape for tensor in runtime.outputs] != [(1, len(self.labels))]:
-            raise ModelError(f"{model.path}: the network's output does not fit its {len(self.labels)} labels")
+        self._face = part.face
+        shapes = [tensor.shape for tensor in runtime.outputs]
+        if sorted(shapes) != sorted((1, values) for values in part.outputs(len(self.labels))):
+            raise ModelError(
+                f"{model.path}: the network's outputs {shapes} do not fit its {len(self.labels)} labels"
+                f"{' and its answer about faces' if part.face else ''}; export it again"
+            )
+        self._labels_at = shapes.index((1, len(self.labels)))
 
     @property
     def manifest(self) -> Manifest:
         return self.model.manifest
 
-    def classify(self, crops: U8) -> F32:
-        """Probabilities, float32 (n, labels), rows add up to 1, for uint8 RGB (n, size, size, 3); n may be 0."""
+    def classify(self, crops: U8) -> Answers:
+        """Its answers for uint8 RGB (n, size, size, 3); n may be 0."""
         size = self.input_size_px
         if crops.dtype != np.uint8 or crops.shape[1:] != (size, size, 3):
             raise ValueError(f"crops are {crops.dtype} {crops.shape}; give uint8 (n, {size}, {size}, 3)")
-        raw = np.zeros((len(crops), len(self.labels)), np.float32)
+        raw, faces = np.zeros((len(crops), len(self.labels)), np.float32), np.ones(len(crops), np.float32)
         for i in range(len(crops)):
-            raw[i] = self._runtime.run(crops[i : i + 1])[0][0]
-        return calibrated(raw, self._temperature)
+            outputs = self._runtime.run(crops[i : i + 1])
+            raw[i] = outputs[self._labels_at][0]
+            if self._face is not None:
+                faces[i] = outputs[1 - self._labels_at][0, 0]
+        if self._face is not None:
+            faces = faceness(faces, self._face)
+        return Answers(calibrated(raw, self._temperature), faces)
+
+
+def faceness(probabilities: F32, part: FacePart) -> F32:
+    """0 up to `none_below`, 1 from `sure_from` on, straight in between; float32 (n,)."""
+    way = (probabilities - part.none_below) / (part.sure_from - part.none_below)
+    return np.asarray(np.clip(way, 0, 1), np.float32)
 
 
 def calibrated(probabilities: F32, temperature: float) -> F32:

@@ -89,6 +89,8 @@ def _lines(model: ModelFile, manifest: Manifest) -> list[tuple[str, str]]:
     if manifest.classifier is not None:
         cut = ", ".join(f"{label} {value:g}" for label, value in manifest.classifier.thresholds.items())
         lines += [("crop margin", f"{manifest.classifier.crop_margin:g}"), ("thresholds", cut or "-")]
+        if (face := manifest.classifier.face) is not None:
+            lines.append(("face", f"none below {face.none_below:g}, surely one from {face.sure_from:g} on"))
     if manifest.detector is not None:
         part = manifest.detector
         lines.append(

@@ -22,7 +22,7 @@ from edge_agent.classify import open_classifier
 from edge_agent.config import Config
 from edge_agent.detect import open_detector
 from edge_agent.errors import ImageError, MaskwatchError, NotFoundError
-from edge_agent.quality import sharpness, sureness
+from edge_agent.quality import is_shown, sharpness, sureness
 from edge_agent.records import U8, Classifier, Detector, Face, Reading
 
 Picture = str | Path | U8
@@ -96,10 +96,11 @@ class FaceMaskPredictor:
             bgr, [face.box for face in faces], self.classifier.input_size_px, self.classifier.crop_margin
         )
         cut = time.perf_counter()
-        rows = self.classifier.classify(crops)
+        answers = self.classifier.classify(crops)
+        least = self.detector.score_threshold
         readings = [
-            Reading(face, tuple(map(float, row)), sharpness(crop), sureness(face.score, self.detector.score_threshold))
-            for face, row, crop in zip(faces, rows, crops, strict=True)
+            Reading(face, tuple(map(float, row)), sharpness(crop), sureness(face.score, least) * float(is_face))
+            for face, row, is_face, crop in zip(faces, answers.probabilities, answers.faces, crops, strict=True)
         ]
         done = time.perf_counter()
         return readings, {"preprocess": (cut - started) * 1e3, "classify": (done - cut) * 1e3}
@@ -117,12 +118,12 @@ class FaceMaskPredictor:
         return found
 
     def certain(self, reading: Reading) -> bool:
-        """Whether this face alone would be counted: large enough, and its likeliest class likely enough."""
+        """Whether this face alone would be counted: one at all, large enough, and its likeliest class likely enough."""
         large = reading.face.box.shorter_side >= self._min_face_px
-        return large and max(reading.probabilities) >= (self.threshold or 0.0)
+        return large and reading.sureness > 0 and max(reading.probabilities) >= (self.threshold or 0.0)
 
     def predict(self, image: Picture, name: str | None = None) -> Prediction:
-        """Look at one picture: a path, or a uint8 BGR array (height, width, 3).
+        """Look at one picture: a path, or a uint8 BGR array (height, width, 3). What is no face is left out.
 
         Raises NotFoundError or ImageError.
         """
@@ -135,7 +136,7 @@ class FaceMaskPredictor:
             bgr, given = images.read(Path(image)), name or str(image)
         decoded_ms = (time.perf_counter() - started) * 1e3
         readings, latency_ms = self.read(bgr)
-        faces = tuple(self._result(reading, bgr.shape[1], bgr.shape[0]) for reading in readings)
+        faces = tuple(self._result(r, bgr.shape[1], bgr.shape[0]) for r in readings if self._is_shown(r))
         return Prediction(given, faces, {"decode": decoded_ms, **latency_ms})
 
     def predict_batch(self, pictures: Iterable[Picture]) -> Iterator[Prediction | MaskwatchError]:
@@ -163,6 +164,10 @@ class FaceMaskPredictor:
                 raise ImageError(f"{path} has no picture that OpenCV can decode; give an MP4, MKV, AVI or WebM video")
         finally:
             capture.release()
+
+    def _is_shown(self, reading: Reading) -> bool:
+        sure = sureness(reading.face.score, self.detector.score_threshold)
+        return is_shown(sure, reading.sureness / sure)
 
     def _result(self, reading: Reading, width: int, height: int) -> FaceResult:
         likeliest = max(range(len(self.labels)), key=reading.probabilities.__getitem__)

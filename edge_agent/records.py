@@ -96,7 +96,8 @@ class Reading:
     """A face and what the classifier says of it: calibrated probabilities in the order of the model's labels.
 
     sharpness: 0 (a smear) to 1 (sharp), as `quality.sharpness` measures it on the crop.
-    sureness: 0.2 (hardly a face) to 1 (surely one), as `quality.sureness` makes it of the detector's score.
+    sureness: 0 (none) or 0.2 (hardly a face) to 1 (surely one), `quality.sureness` of the detector's score times
+    what the classifier says, `Answers.faces`.
     """
 
     face: Face
@@ -192,14 +193,27 @@ class Detector(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a classifier says of n crops, n may be 0.
+
+    probabilities: calibrated, float32 (n, labels), rows add up to 1.
+    faces: float32 (n,), 0 where there is no face (a nape, an animal), 1 where there surely is one; 1 for all where the
+    classifier does not know.
+    """
+
+    probabilities: F32
+    faces: F32
+
+
 class Classifier(Protocol):
-    """Crops to calibrated probabilities."""
+    """Crops to calibrated probabilities, and whether there is a face in them."""
 
     name: str
     labels: tuple[str, ...]
     input_size_px: int
     crop_margin: float
 
-    def classify(self, crops: U8) -> F32:
-        """Probabilities, float32 (n, labels), rows add up to 1, for uint8 RGB (n, size, size, 3); n may be 0."""
+    def classify(self, crops: U8) -> Answers:
+        """Its answers for uint8 RGB (n, size, size, 3); n may be 0."""
         ...

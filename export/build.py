@@ -16,6 +16,7 @@ from edge_agent.model_file import (
     Calibration,
     ClassifierPart,
     DetectorPart,
+    FacePart,
     Golden,
     GoldenPart,
     InputPart,
@@ -228,7 +229,13 @@ def _classifier(source: Source) -> ClassifierPart:
         given = {"certain": given}
     certain = float(given.get("certain", THRESHOLD))  # one for all labels, unless a label has its own
     table = {label: float(given.get(label, certain)) for label in source.labels}
-    return ClassifierPart(crop_margin=float(record["crop_margin"]), thresholds=table)
+    return ClassifierPart(crop_margin=float(record["crop_margin"]), thresholds=table, face=face_of(source))
+
+
+def face_of(source: Source) -> FacePart | None:
+    """How the second output is read, of a classifier that has the face branch."""
+    given = source.record.get("face")
+    return FacePart(none_below=given["none_below"], sure_from=given["sure_from"]) if given else None
 
 
 def _detector(record: dict[str, Any], maps: tuple[str, ...]) -> DetectorPart:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -81,6 +81,17 @@ def compare(keras: F32, exported: F32, faces: Faces, labels: tuple[str, ...], va
         "mean_difference": float(np.abs(keras - exported).mean()),
     }
     return Outcome(gates, figures, _differing(keras, exported, faces, labels))
+
+
+def with_faces(outcome: Outcome, keras: F32, exported: F32) -> Outcome:
+    """Two gates more, of a classifier that says whether there is a face: 0 none to 1 surely one, float32 (n,)."""
+    same = float(((keras > 0) == (exported > 0)).mean())
+    apart = float(np.abs(keras - exported).mean())
+    more = (
+        Gate("a face, or none, as Keras says", same, ">= 0.99", same >= 0.99),
+        Gate("mean difference of that", apart, "<= 0.03", apart <= 0.03),
+    )
+    return replace(outcome, gates=(*outcome.gates, *more))
 
 
 def macro_f1(probabilities: F32, truth: NDArray[np.int64]) -> float:

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from edge_agent.classify import calibrated
+from edge_agent.classify import calibrated, faceness
 from edge_agent.errors import MaskwatchError, ModelError, UsageError
 from edge_agent.model_file import Metric, read
-from edge_agent.records import F32
+from edge_agent.records import F32, Answers
 from edge_agent.runtime import Runtime, check_input, open_runtime
 from export import convert, gates
-from export.build import Draft, blind_to, check_record, draft, temperature_of, write
+from export.build import Draft, blind_to, check_record, draft, face_of, temperature_of, write
 from export.build import faults as faults_of
 from export.faces import Faces, calibration_faces, gate_faces
 from export.gates import Outcome
@@ -49,8 +49,20 @@ class Order:
     size: tuple[int, int] | None = None
 
 
-def load_classifier(source: Source) -> Any:
-    """The Keras classifier: a .keras file, or weights and the record that says of which network they are."""
+def load_classifier(source: Source, with_face: bool = True) -> Any:
+    """The Keras classifier, with its face branch where it has one.
+
+    From a .keras file, or weights and the record that says of which network they are.
+    """
+    classifier = _load_classifier(source)
+    if not with_face or not source.record.get("face"):
+        return classifier
+    from train.face.branch import with_branch
+
+    return with_branch(classifier, source.keras_file.parent, source.record)
+
+
+def _load_classifier(source: Source) -> Any:
     if not source.keras_file.name.endswith(WEIGHTS_END):
         return convert.load_keras(source.keras_file)
     from train.config import ModelConfig
@@ -96,26 +108,34 @@ def export(source: Source, dataset: Dataset, order: Order, say: Say) -> list[Var
     if len(faces) < FEWEST_GATE_CROPS:
         say(f"only {len(faces)} faces for the gates; {FEWEST_GATE_CROPS} and more make their figures firm")
     say(f"asking Keras about {len(faces)} gate faces")
-    raw = convert.predict(model, faces.pictures)[0]
-    _are_probabilities(source, raw)
-    temperature = temperature_of(source)
-    keras = calibrated(raw, temperature)
-    judge = _Judge(source, order, faces, keras, temperature, say)
+    judge = _Judge(source, order, faces, say)
+    raw = convert.predict(model, faces.pictures)
+    _are_probabilities(source, raw[0])
+    judge.keras = judge.answers(raw)
     return [_variant(judge, model, variant, calibration) for variant in order.variants]
 
 
-@dataclass(frozen=True, slots=True)
 class _Judge:
-    source: Source
-    order: Order
-    faces: Faces
-    keras: F32
-    temperature: float
-    say: Say
+    """Holds what is exported against what Keras says of the gate faces."""
+
+    def __init__(self, source: Source, order: Order, faces: Faces, say: Say) -> None:
+        self.source, self.order, self.faces, self.say = source, order, faces, say
+        self.keras = Answers(np.zeros((0, len(source.labels)), np.float32), np.zeros(0, np.float32))
+
+    def answers(self, outputs: list[F32]) -> Answers:
+        """Calibrated, from the network's outputs in any order, each (n, values)."""
+        outputs = sorted(outputs, key=lambda output: -output.shape[1])
+        part = face_of(self.source)
+        faces = faceness(outputs[1][:, 0], part) if part else np.ones(len(outputs[0]), np.float32)
+        return Answers(calibrated(outputs[0], temperature_of(self.source)), faces)
 
     def outcome(self, runtime: Runtime, variant: str) -> Outcome:
-        raw = np.concatenate([runtime.run(self.faces.pictures[i : i + 1])[0] for i in range(len(self.faces))])
-        return gates.compare(self.keras, calibrated(raw, self.temperature), self.faces, self.source.labels, variant)
+        each = [runtime.run(self.faces.pictures[i : i + 1]) for i in range(len(self.faces))]
+        exported = self.answers([np.concatenate(column) for column in zip(*each, strict=True)])
+        outcome = gates.compare(
+            self.keras.probabilities, exported.probabilities, self.faces, self.source.labels, variant
+        )
+        return gates.with_faces(outcome, self.keras.faces, exported.faces) if face_of(self.source) else outcome
 
 
 def _variant(judge: _Judge, model: Any, variant: str, calibration: Faces) -> VariantReport:
@@ -231,7 +251,7 @@ def _fits(source: Source, dataset: Dataset, model: Any, width: int, height: int)
     outputs = [tuple(output.shape) for output in model.outputs]
     if width != height:
         raise UsageError(f"{source.keras_file} takes {width} x {height} px; a classifier's input has to be square")
-    if outputs != [(None, len(labels))]:
+    if outputs[:1] != [(None, len(labels))] or outputs[1:] != ([(None, 1)] if face_of(source) else []):
         raise UsageError(
             f"{source.keras_file} gives {outputs} for {len(labels)} labels; give --labels as it was trained"
         )

@@ -14,6 +14,7 @@ from edge_agent.errors import ModelError, NotFoundError, UsageError
 
 MODEL_NAME, RECORD_NAME, WEIGHTS_END = "model.keras", "model.json", ".weights.h5"
 DETECTOR_WEIGHTS, DETECTOR_START, DETECTOR_RECORD = "average.weights.h5", "start.weights.h5", "detector.json"
+FACE_BRANCH = "face.npz"
 DETECTOR: dict[str, Any] = {
     "kind": "detector",
     "labels": ["face"],
@@ -127,6 +128,22 @@ def read_record(path: Path) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise ModelError(f"{path} is no table of what was trained; train writes it beside {MODEL_NAME}")
     return record
+
+
+def read_face_branch(folder: Path, record: dict[str, Any]) -> bytes:
+    """The weights of the face branch that `record`, of the classifier in `folder`, names; empty where it names none.
+
+    Raises NotFoundError or ModelError.
+    """
+    entry, path = record.get("face"), folder / FACE_BRANCH
+    if not entry:
+        return b""
+    if not path.is_file():
+        raise NotFoundError(f"{path} is not there, and {RECORD_NAME} names it; run `python -m train train-face` again")
+    content = path.read_bytes()
+    if not isinstance(entry, dict) or hashlib.sha256(content).hexdigest() != entry.get("weights_sha256"):
+        raise ModelError(f"{path} is not what {RECORD_NAME} beside it belongs to, or is damaged; run train-face again")
+    return content
 
 
 def mlflow_client() -> Any:

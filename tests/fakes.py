@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from edge_agent.records import F32, U8, Box, Face
+from edge_agent.records import U8, Answers, Box, Face
 
 
 class BrightSquares:
@@ -29,8 +29,9 @@ class ByColour:
     crop_margin = 0.0
     threshold = 0.7
 
-    def classify(self, crops: U8) -> F32:
+    def classify(self, crops: U8) -> Answers:
         if len(crops) == 0:
-            return np.zeros((0, 3), np.float32)
+            return Answers(np.zeros((0, 3), np.float32), np.zeros(0, np.float32))
         means = crops.astype(np.float32).mean(axis=(1, 2)) + 1e-3
-        return np.asarray(means / means.sum(axis=1, keepdims=True), np.float32)
+        probabilities = np.asarray(means / means.sum(axis=1, keepdims=True), np.float32)
+        return Answers(probabilities, np.ones(len(crops), np.float32))

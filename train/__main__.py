@@ -16,6 +16,8 @@ COMMANDS = {
     "evaluate": ("train.evaluate_command", "measure a trained classifier, write its tables"),
     "train-detector": ("train.detector.train_command", "train the face detector"),
     "evaluate-detector": ("train.detector.evaluate_command", "measure a face detector"),
+    "train-face": ("train.face.train_command", "teach a classifier to tell a face from none"),
+    "evaluate-face": ("train.face.evaluate_command", "measure whether a classifier tells a face from none"),
     "draw-people": ("train.people.draw_command", "draw people to train the face detector with"),
     "search": ("train.runs.search_command", "search for better settings"),
     "keep": ("train.keep_command", "write a run's weights small enough to commit"),

@@ -96,7 +96,8 @@ def tflite_predictor(path: Path) -> tuple[Predict, Contract]:
     from edge_agent.config.stages import ClassifierConfig
 
     model = open_classifier(ClassifierConfig(model=path))
-    return model.classify, Contract(model.labels, model.input_size_px, model.crop_margin, 1.0, model.threshold)
+    contract = Contract(model.labels, model.input_size_px, model.crop_margin, 1.0, model.threshold)
+    return (lambda crops: model.classify(crops).probabilities), contract
 
 
 def evaluate_run(

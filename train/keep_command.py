@@ -18,7 +18,16 @@ from pydantic import TypeAdapter, ValidationError
 
 from edge_agent.errors import ModelError, NotFoundError, UsageError
 from edge_agent.model_file.manifest import Version
-from export.source import DETECTOR_RECORD, DETECTOR_WEIGHTS, MODEL_NAME, RECORD_NAME, WEIGHTS_END, read_record
+from export.source import (
+    DETECTOR_RECORD,
+    DETECTOR_WEIGHTS,
+    FACE_BRANCH,
+    MODEL_NAME,
+    RECORD_NAME,
+    WEIGHTS_END,
+    read_face_branch,
+    read_record,
+)
 from train.files import DiskError, write_atomically, write_json
 
 KINDS = ("classifier", "detector")
@@ -42,8 +51,14 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"{args.folder} holds {others[0]}; give the run a folder of its own")
     settings = read_settings(args.run / DETECTOR_RECORD)
     content = halved(load_keras(args.run / MODEL_NAME))
+    branch = read_face_branch(args.run, record)
     with write_atomically(weights) as out:
         out.write(content)
+    if branch:
+        with write_atomically(args.folder / FACE_BRANCH) as out:
+            out.write(branch)
+    else:
+        (args.folder / FACE_BRANCH).unlink(missing_ok=True)
     # last: a kill in between leaves a record that does not know these weights, and export says so
     own = {"version": args.version, "weights_sha256": hashlib.sha256(content).hexdigest(), "mlflow_run_id": ""}
     if settings:

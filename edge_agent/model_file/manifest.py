@@ -49,6 +49,19 @@ class Metric(Part):
     n: int = Field(ge=0)
 
 
+class FacePart(Part):
+    """How to read the second output of a classifier that has one, (1, 1): the probability that there is a face."""
+
+    none_below: float = Field(ge=0, lt=1, description="less: no face, as a nape or an animal that a detector boxed")
+    sure_from: float = Field(gt=0, le=1, description="as much or more: surely a face; in between it counts in part")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> FacePart:
+        if self.none_below >= self.sure_from:
+            raise ValueError(f"none_below is {self.none_below:g} and sure_from {self.sure_from:g}; it has to be more")
+        return self
+
+
 class ClassifierPart(Part):
     """What only a classifier has."""
 
@@ -56,6 +69,11 @@ class ClassifierPart(Part):
     thresholds: dict[Label, Share] = Field(
         default_factory=dict, description="by label: an answer less probable than this is 'cannot tell'"
     )
+    face: FacePart | None = Field(default=None, description="of a network that also says whether there is a face")
+
+    def outputs(self, labels: int) -> tuple[int, ...]:
+        """How many values each output of the network has, in any order."""
+        return (labels,) if self.face is None else (labels, 1)
 
 
 class DetectorPart(Part):

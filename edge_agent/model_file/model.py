@@ -117,10 +117,13 @@ def _golden_fits(manifest: Manifest, golden: Golden, where: str) -> None:
     wanted = 32 if manifest.kind == "classifier" else 8
     if len(golden.small) < wanted:
         raise ModelError(f"{where}: it has {len(golden.small)} golden inputs, and a {manifest.kind} needs {wanted}")
-    if manifest.kind == "classifier" and (
-        len(golden.expected) != 1 or golden.expected[0].shape[1] != len(manifest.labels)
-    ):
-        raise ModelError(f"{where}: its golden outputs do not fit its {len(manifest.labels)} labels; export it again")
+    if manifest.classifier is not None:
+        widths = sorted(expected.shape[1] for expected in golden.expected)
+        if widths != sorted(manifest.classifier.outputs(len(manifest.labels))):
+            raise ModelError(
+                f"{where}: its golden outputs do not fit its {len(manifest.labels)} labels"
+                f"{' and its answer about faces' if manifest.classifier.face else ''}; export it again"
+            )
     if manifest.detector is not None and len(golden.expected) != len(manifest.detector.maps):
         raise ModelError(f"{where}: its golden outputs do not fit the maps it names; export it again")
 

@@ -35,16 +35,20 @@ def test_a_batch_gives_what_each_crop_gives_alone_and_rows_add_up_to_one() -> No
     size = classifier.input_size_px
     crops = np.random.default_rng(2).integers(0, 256, (3, size, size, 3), dtype=np.uint8)
     together = classifier.classify(crops)
-    assert together.dtype == np.float32
-    np.testing.assert_allclose(together.sum(axis=1), 1, atol=1e-5)
+    assert together.probabilities.dtype == together.faces.dtype == np.float32
+    np.testing.assert_allclose(together.probabilities.sum(axis=1), 1, atol=1e-5)
     for i in range(3):
-        np.testing.assert_array_equal(classifier.classify(crops[i : i + 1])[0], together[i])
+        alone = classifier.classify(crops[i : i + 1])
+        np.testing.assert_array_equal(alone.probabilities[0], together.probabilities[i])
+        assert alone.faces[0] == together.faces[i]
 
 
 def test_no_crops_give_no_rows() -> None:
     classifier = open_classifier(ClassifierConfig())
     size = classifier.input_size_px
-    assert classifier.classify(np.zeros((0, size, size, 3), np.uint8)).shape == (0, 3)
+    answers = classifier.classify(np.zeros((0, size, size, 3), np.uint8))
+    assert answers.probabilities.shape == (0, 3)
+    assert answers.faces.shape == (0,)
 
 
 def test_crops_of_another_size_or_type_are_refused() -> None:
@@ -67,8 +71,11 @@ def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_a_network_that_answers_something_else_is_refused(tmp_path: Path) -> None:
     model = load(SHIPPED)
-    wrong = model.golden.expected[0][:, [1, 0, 2]].copy()
-    golden = type(model.golden)(model.golden.small, (wrong,), model.golden.labels)
+    wrong = tuple(
+        np.ascontiguousarray(expected[:, ::-1] if expected.shape[1] > 1 else 1 - expected)
+        for expected in model.golden.expected
+    )
+    golden = type(model.golden)(model.golden.small, wrong, model.golden.labels)
     path = tmp_path / "other.tflite"
     path.write_bytes(pack(model.flatbuffer, model.manifest, golden))
     with pytest.raises(ModelError, match="golden outputs differ"):

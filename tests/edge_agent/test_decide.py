@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from edge_agent.config import DecideConfig, TrackConfig, ZoneConfig
@@ -129,6 +131,18 @@ def test_a_back_of_a_head_that_hardly_looks_like_a_face_is_no_visit() -> None:
     watch.see(1.5, face(MASKED, side=26, score=0.62))
     watch.finish()
     assert watch.events == []
+
+
+def test_a_nape_that_the_classifier_takes_for_no_face_is_no_visit_however_sure_the_detector_is() -> None:
+    nape = replace(face(MASKED, score=0.93), sureness=0.0)
+    watch = Watch()
+    watch.see(10.0, nape)
+    assert watch.decider.in_view()["with_mask"] == 0
+    watch.see(1.5, face(MASKED))  # who turns round is one visit, from then on
+    watch.see(1.5, nape)
+    watch.finish()
+    assert types(watch.events) == [("new", "with_mask"), ("end", "with_mask")]
+    assert watch.events[-1].frames == 15
 
 
 @pytest.mark.parametrize("threshold", [0.2, 0.44, 0.6, 0.9])

@@ -206,6 +206,14 @@ def test_a_manifest_of_another_flatbuffer_is_refused() -> None:
         ({"golden": {"count": 32, "largest_difference": 1.0, "mean_difference": 0.02}}, "largest_difference"),
         ({"golden": {"count": 33, "largest_difference": 0.1, "mean_difference": 0.02}}, "number of golden inputs"),
         ({"classifier": {"crop_margin": 0.1, "thresholds": {"nobody": 0.5}}}, "nobody"),
+        (
+            {"classifier": {"crop_margin": 0.1, "face": {"none_below": 0.3, "sure_from": 0.7}}},
+            "do not fit its 3 labels and its answer about faces",
+        ),
+        (
+            {"classifier": {"crop_margin": 0.1, "face": {"none_below": 0.7, "sure_from": 0.7}}},
+            "none_below is 0.7 and sure_from 0.7; it has to be more",
+        ),
         ({"minimum_agent_version": "99.0.0"}, "update the agent"),
         ({"trained_at": "yesterday"}, "trained_at"),
         ({"name": "../../etc/passwd"}, "name"),

@@ -10,7 +10,7 @@ import pytest
 from edge_agent.config import Config
 from edge_agent.errors import ImageError, MaskwatchError, NotFoundError
 from edge_agent.predictor import FaceMaskPredictor, Prediction
-from edge_agent.records import U8
+from edge_agent.records import U8, Answers
 from fakes import BrightSquares, ByColour
 
 SAMPLE = Path(__file__).parents[2] / "edge_agent" / "samples" / "sample.mp4"
@@ -136,3 +136,28 @@ def test_a_score_is_judged_by_what_its_detector_calls_a_face() -> None:
         for detector in (faint, strict)
     ]
     assert worth == [1.0, 0.2]
+
+
+class SeesNoFaces(ByColour):
+    """Takes nothing green for a face, and everything blue for half of one."""
+
+    def classify(self, crops: U8) -> Answers:
+        answers = super().classify(crops)
+        faces = np.where(answers.probabilities.argmax(axis=1) == 1, 0.0, 0.5).astype(np.float32)
+        return Answers(answers.probabilities, faces)
+
+
+def test_what_the_classifier_takes_for_no_face_is_worth_nothing_and_never_certain() -> None:
+    predictor = FaceMaskPredictor(Config(), detector=BrightSquares(), classifier=SeesNoFaces())
+    (green,), (blue,) = (predictor.read(picture(colour))[0] for colour in ((0, 255, 0), (255, 0, 0)))
+    assert (green.sureness, blue.sureness) == (0.0, 0.5)
+    assert (predictor.certain(green), predictor.certain(blue)) == (False, True)
+    assert [face.certain for face in predictor.predict(picture((0, 255, 0))).faces] == [False]
+
+
+def test_a_picture_has_no_face_where_the_detector_is_unsure_and_the_classifier_sees_none() -> None:
+    unsure = BrightSquares()
+    unsure.score_threshold = 0.85  # its boxes have 0.9
+    predictor = FaceMaskPredictor(Config(), detector=unsure, classifier=SeesNoFaces())
+    assert [face.label for face in predictor.predict(picture((0, 255, 0), (255, 0, 0))).faces] == [ByColour.labels[2]]
+    assert len(predictor.read(picture((0, 255, 0), (255, 0, 0)))[0]) == 2  # who is followed may turn round

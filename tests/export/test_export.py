@@ -59,7 +59,8 @@ def test_a_users_own_classifier_runs_in_the_agent_as_keras_runs_it(exported: Pat
     assert classifier.thresholds == (0.7, 0.7)
     faces = gate_faces(load_data(tiny_run.data), SIZE, 0.1, 30)
     keras_says = convert.predict(convert.load_keras(tiny_run.folder / "model.keras"), faces.pictures)[0]
-    np.testing.assert_allclose(classifier.classify(faces.pictures), calibrated(keras_says, 1.4), atol=1e-4)
+    answers = classifier.classify(faces.pictures)
+    np.testing.assert_allclose(answers.probabilities, calibrated(keras_says, 1.4), atol=1e-4)
 
 
 def test_the_file_says_of_itself_what_the_run_recorded(exported: Path) -> None:

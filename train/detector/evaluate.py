@@ -13,7 +13,7 @@ import numpy as np
 
 from edge_agent.config import DetectorConfig
 from edge_agent.records import F32, Detector
-from train.detector.geometry import iou_matrix, shorter_sides
+from train.detector.geometry import corners, iou_matrix, shorter_sides
 from train.detector.photos import BADLY_MASKED, BARE, MASKED, Photo
 
 SAME_IOU = 0.4
@@ -72,8 +72,7 @@ def look_at(detector: Detector, photos: Iterable[Photo]) -> list[Look]:
     looks = []
     for photo in photos:
         faces = detector.detect(photo.pixels())
-        boxes = np.array([(f.box.x, f.box.y, f.box.x + f.box.w, f.box.y + f.box.h) for f in faces], np.float32)
-        looks.append(Look(photo, boxes.reshape(-1, 4), np.array([f.score for f in faces], np.float32)))
+        looks.append(Look(photo, corners(faces), np.array([f.score for f in faces], np.float32)))
     return looks
 
 

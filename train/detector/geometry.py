@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from edge_agent.records import F32
+from edge_agent.records import F32, Face
+
+
+def corners(faces: Sequence[Face]) -> F32:
+    """Boxes of what a detector found, in its order."""
+    rows = [(f.box.x, f.box.y, f.box.x + f.box.w, f.box.y + f.box.h) for f in faces]
+    return np.array(rows, np.float32).reshape(-1, 4)
 
 
 def areas(boxes: F32) -> F32:

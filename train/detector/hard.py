@@ -12,7 +12,7 @@ import numpy as np
 
 from edge_agent.records import Detector
 from train.detector.cache import Cache, Hard, Sample
-from train.detector.geometry import iou_matrix
+from train.detector.geometry import corners, iou_matrix
 from train.detector.photos import FACELESS
 
 INPUT_PX = (640, 480)
@@ -32,8 +32,7 @@ def find_hard(cache: Cache, detector: Detector) -> list[Hard]:
 
 def _look(sample: Sample, detector: Detector, source: str) -> Hard:
     found = detector.detect(sample.pixels)
-    boxes = np.array([(f.box.x, f.box.y, f.box.x + f.box.w, f.box.y + f.box.h) for f in found], np.float32)
-    boxes, scores = boxes.reshape(-1, 4), np.array([f.score for f in found], np.float32)
+    boxes, scores = corners(found), np.array([f.score for f in found], np.float32)
     same = iou_matrix(sample.boxes, boxes) >= _SAME_FACE_IOU
     best = np.max(np.where(same, scores, 0.0), axis=1, initial=0.0)
     faces = np.clip((_EASY_SCORE - best) / (_EASY_SCORE - _MISSED_SCORE), 0.0, 1.0).astype(np.float32)

@@ -11,6 +11,7 @@ from train.detector.geometry import areas, shorter_sides
 from train.detector.labels import FACE, UNSURE
 from train.detector.things import Things
 from train.people.bank import Bank
+from train.people.cutout import Cutout
 
 _SMALLEST_PX, _LARGEST_PX = 9.0, 110.0  # of a face's shorter side
 _MOST = 3  # people, or things, at once
@@ -27,18 +28,30 @@ def paste_people(pixels: U8, labels: F32, bare: np.ndarray, bank: Bank, rng: Gen
     out = pixels.copy()
     for _ in range(rng.integers(1, _MOST + 1)):
         person = bank[int(rng.integers(len(bank)))]
-        side = float(shorter_sides(person.box[None])[0])
-        scale = np.exp(rng.uniform(np.log(_SMALLEST_PX), np.log(_LARGEST_PX))) / max(side, 1.0)
-        cut, box = _placed(person.pixels, person.box, scale, bool(rng.random() < 0.5))
-        middle = rng.uniform(0, 1, 2) * out.shape[1::-1]
-        corner = (middle - (box[:2] + box[2:]) / 2).astype(int)
-        alpha = _blend(out, _without_an_end(cut, corner, out.shape[0], rng), corner, rng)
+        box, alpha = _put(out, person, _SMALLEST_PX, 0.0, rng)
         labels, bare = _hide(labels, bare, alpha)
         if not person.is_back:
-            box = box + np.tile(corner, 2).astype(np.float32)
             label = _label(box, out.shape[1], out.shape[0], person.is_face)
             labels, bare = np.concatenate([labels, label]), np.concatenate([bare, np.zeros(len(label), bool)])
     return out, labels, bare
+
+
+def put_person(pixels: U8, person: Cutout, smallest_px: float, rng: Generator) -> tuple[U8, F32]:
+    """Somebody well inside a photograph, the face of that size and more: a new picture, and the face's box (4,)."""
+    out = pixels.copy()
+    box, _ = _put(out, person, smallest_px, 0.15, rng)
+    return out, box
+
+
+def _put(out: U8, person: Cutout, smallest_px: float, inset: float, rng: Generator) -> tuple[F32, F32]:
+    """Put a person into the picture, `inset` of its sides from its edges: the face's box, what each pixel hides."""
+    side = float(shorter_sides(person.box[None])[0])
+    scale = np.exp(rng.uniform(np.log(smallest_px), np.log(_LARGEST_PX))) / max(side, 1.0)
+    cut, box = _placed(person.pixels, person.box, scale, bool(rng.random() < 0.5))
+    middle = rng.uniform(inset, 1 - inset, 2) * out.shape[1::-1]
+    corner = (middle - (box[:2] + box[2:]) / 2).astype(int)
+    alpha = _blend(out, _without_an_end(cut, corner, out.shape[0], rng), corner, rng)
+    return box + np.tile(corner, 2).astype(np.float32), alpha
 
 
 def paste_things(

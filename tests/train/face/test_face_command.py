@@ -1,0 +1,141 @@
+"""`python -m train train-face` on a small classifier, and its way to the device."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_agent.classify import open_classifier
+from edge_agent.config import ClassifierConfig, DetectorConfig
+from edge_agent.detect import open_detector
+from export import convert
+from export.__main__ import main as export
+from export.faces import gate_faces
+from export.pipeline import load_classifier
+from export.source import resolve
+from train.__main__ import main
+from train.data import load as load_data
+from train.people.bank import write_bank
+from train.people.cutout import Cutout
+from train.pipeline import RunResult
+
+ROOT = Path(__file__).parents[3]
+SAMPLE = ROOT / "edge_agent" / "samples" / "sample.mp4"
+CONFIG = 'sources = ["own"]\nepochs = 2\nviews = 2\nlayer = "block_2_relu"\nfilters = 8\nbatch = 4\n'
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="session")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Frames of the sample, labelled by the shipped detector, and a folder `people` of drawn fronts and backs."""
+    root, detector = tmp_path_factory.mktemp("face"), open_detector(DetectorConfig())
+    for folder in ("images", "labels"):
+        (root / "data" / "own" / folder).mkdir(parents=True)
+    rows, capture = ["set,image,group,split"], cv2.VideoCapture(str(SAMPLE))
+    while len(rows) < 9:
+        for _ in range(10):
+            ok, frame = capture.read()
+            assert ok, "the sample ends before eight frames with a face"
+        found = detector.detect(frame)
+        if found:
+            number, (height, width) = len(rows), frame.shape[:2]
+            cv2.imwrite(str(root / f"data/own/images/{number}.jpg"), frame)
+            boxes = [((f.box.x + f.box.w / 2) / width, (f.box.y + f.box.h / 2) / height, f.box) for f in found]
+            lines = [f"1 {x} {y} {box.w / width} {box.h / height}" for x, y, box in boxes]
+            (root / f"data/own/labels/{number}.txt").write_text("\n".join(lines) + "\n")
+            rows.append(f"own,{number},{number},{'val' if number % 4 == 0 else 'train'}")
+    (root / "data/splits.csv").write_text("\n".join(rows) + "\n")
+    person = np.full((96, 96, 4), 200, np.uint8), np.array([20, 20, 60, 70], np.float32)
+    write_bank(root / "people", [Cutout(*person, *pose) for pose in ((0.9, 0.7), (-0.9, 0.0)) for _ in range(8)])
+    (root / "face.toml").write_text(CONFIG)
+    return root
+
+
+def words(photographs: Path, folder: Path) -> list[str]:
+    options = {"config": "face.toml", "data": "data", "people": "people", "cache": "cache"}
+    return ["train-face", str(folder), *(w for o, n in options.items() for w in (f"--{o}", str(photographs / n)))]
+
+
+@pytest.fixture(scope="session")
+def branched(photographs: Path, whole: RunResult, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose classifier has a branch."""
+    folder = tmp_path_factory.mktemp("branched") / "run"
+    shutil.copytree(whole.folder, folder)
+    assert main(words(photographs, folder)) == 0
+    return folder
+
+
+def test_the_record_names_the_branch_and_what_the_classifier_says_of_masks_stays(
+    branched: Path, whole: RunResult
+) -> None:
+    entry = json.loads((branched / "model.json").read_text())["face"]
+    assert 0 <= entry["none_below"] < entry["sure_from"] <= 1
+    assert entry["metrics"]["faces"] >= 2
+    pictures = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3)).astype(np.float32)
+    before = load_classifier(resolve(str(whole.folder))).predict_on_batch(pictures)
+    probabilities, faces = load_classifier(resolve(str(branched))).predict_on_batch(pictures)
+    np.testing.assert_allclose(probabilities, before, atol=1e-5)
+    assert faces.shape == (8, 1)
+
+
+def test_a_kept_run_has_its_branch_and_the_device_says_what_keras_says(
+    branched: Path, drawn_data: Path, tmp_path: Path
+) -> None:
+    kept, out = tmp_path / "kept", tmp_path / "out"
+    assert main(["keep", str(branched), str(kept)]) == 0
+    assert sorted(path.name for path in kept.iterdir()) == ["classifier.weights.h5", "face.npz", "model.json"]
+    options = ["--data", str(drawn_data), "--out", str(out), "--name", "own", "--no-mlflow", "--claim", "litert"]
+    assert export([str(kept), *options, "--variant", "float32"]) == 0
+    gates = json.loads((out / "export.json").read_text())["variants"][0]["gates"]["gates"]
+    assert "a face, or none, as Keras says" in [gate["name"] for gate in gates]
+    classifier = open_classifier(ClassifierConfig(model=out / "own-float32.tflite"))
+    part = classifier.manifest.classifier.face
+    crops = gate_faces(load_data(drawn_data), 32, classifier.crop_margin, 30).pictures
+    raw = convert.predict(load_classifier(resolve(str(kept))), crops)[1][:, 0]
+    wanted = np.clip((raw - part.none_below) / (part.sure_from - part.none_below), 0, 1)
+    np.testing.assert_allclose(classifier.classify(crops).faces, wanted, atol=2e-3)
+
+
+def test_the_boxes_of_a_split_are_counted_by_what_is_said_of_them(
+    photographs: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    log = tmp_path / "evaluations.jsonl"
+    data = ["--data", str(photographs / "data"), "--sources", "own", "--split", "val", "--log", str(log)]
+    assert main(["evaluate-face", *data]) == 0
+    out = capsys.readouterr().out
+    counts = json.loads(log.read_text())["boxes"]["without_mask"]
+    assert sum(counts.values()) >= 2
+    assert f"| without_mask | {sum(counts.values())} | {counts['none']} |" in out
+
+
+def test_what_cannot_be_trained_or_kept_is_said_in_one_line(
+    branched: Path, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def says(*given: str) -> tuple[int, str]:
+        status = main(list(given))
+        (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("train: ")]
+        return status, line
+
+    assert says(*words(photographs, tmp_path / "absent")) == (
+        66,
+        f"train: {tmp_path / 'absent' / 'model.json'} is not there; give the folder of a trained classifier",
+    )
+    (tmp_path / "bad.toml").write_text("epochs = 0\n")
+    status, line = says("train-face", str(branched), "--config", str(tmp_path / "bad.toml"))
+    assert (status, "epochs: Input should be greater than or equal to 1" in line) == (78, True)
+    (tmp_path / "layer.toml").write_text(CONFIG.replace("block_2_relu", "block_99"))
+    status, line = says(*words(photographs, branched), "--config", str(tmp_path / "layer.toml"))
+    assert (status, "no backbone with a layer 'block_99'" in line) == (78, True)
+    damaged = shutil.copytree(branched, tmp_path / "damaged")
+    (damaged / "face.npz").write_bytes((damaged / "face.npz").read_bytes()[:-40])
+    status, line = says("keep", str(damaged), str(tmp_path / "kept"))
+    assert (status, "face.npz is not what model.json beside it belongs to" in line) == (65, True)
+    (damaged / "face.npz").unlink()
+    assert says("keep", str(damaged), str(tmp_path / "kept"))[0] == 66
+    assert not (tmp_path / "kept").exists()

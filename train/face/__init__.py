@@ -1,0 +1,1 @@
+"""The classifier's second answer: does a box show a face at all?"""
