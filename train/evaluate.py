@@ -7,7 +7,6 @@ the threshold of "can't tell" come from the run's model.json, where validation p
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,13 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_agent.errors import ConfigError, MaskwatchError, ModelError, NotFoundError
+from edge_agent.errors import ConfigError, ModelError, NotFoundError
 from edge_agent.records import U8
 from train import ledger
 from train.crops import exact_crops
 from train.data import Dataset, Sample, load
 from train.disturb import disturbances
 from train.files import write_json
+from train.runs.tracking import log_to_run
 from train.scores import bootstrap, confusion, ece, macro_f1, per_class, softened, threshold_at_risk
 from train.tables import markdown
 
@@ -277,20 +277,10 @@ def _robustness(
 
 
 def _log(folder: Path, report: Report) -> None:
-    """The figures to the MLflow run that is measured; one that MLflow does not know is said, and nothing fails."""
-    kept = folder / "mlflow_run_id"
-    if not kept.is_file():
-        return
-    from train.runs.tracking import client, translated, uri
-
-    run_id = kept.read_text()
-    try:
-        mlflow_client = client(uri())
-        with translated(f"run {run_id}"):
-            for row in report.rows:
-                name = row["of"].replace(",", "").replace(" ", "_")
-                mlflow_client.log_metric(run_id, f"{report.split}_{name}_accuracy", row["accuracy"])
-                mlflow_client.log_metric(run_id, f"{report.split}_{name}_macro_f1", row["macro_f1"])
-            mlflow_client.log_artifact(run_id, str(folder / f"report-{report.split}.json"), "reports")
-    except MaskwatchError as error:
-        print(f"evaluate: not logged to MLflow: {error}", file=sys.stderr)
+    """The figures to the MLflow run that is measured."""
+    figures = {}
+    for row in report.rows:
+        name = row["of"].replace(",", "").replace(" ", "_")
+        for figure in ("accuracy", "macro_f1"):
+            figures[f"{report.split}_{name}_{figure}"] = row[figure]
+    log_to_run("evaluate", folder, figures, folder / f"report-{report.split}.json", "reports")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -18,6 +17,7 @@ import cv2
 import numpy as np
 import pytest
 
+from disks import disk_of
 from page_support import Agent, Camera, agent, sample_frames
 
 SOON = """
@@ -50,16 +50,9 @@ def camera(frames: list[bytes]) -> Iterator[Camera]:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A real file system that a few pictures fill."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small tmpfs needs root")
-    folder = tmp_path / "state"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=700k", "tmpfs", str(folder)], capture_output=True)
-    if mounted.returncode != 0:
-        pytest.skip(f"tmpfs cannot be mounted here: {mounted.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    """A few pictures fill it."""
+    with disk_of("700k", tmp_path / "state") as folder:
+        yield folder
 
 
 def ask(running: Agent, path: str) -> bytes:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from disks import disk_of
 from edge_agent import snapshot_writer
 from edge_agent.config import PrivacyConfig, RecordConfig
 from edge_agent.record import SnapshotStore
@@ -313,16 +314,8 @@ def test_a_full_disk_stops_saving_and_not_the_agent_and_saving_resumes(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A real file system of 256 KiB."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small tmpfs needs root")
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)], capture_output=True)
-    if mounted.returncode != 0:
-        pytest.skip(f"tmpfs cannot be mounted here: {mounted.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with disk_of("256k", tmp_path / "small") as folder:
+        yield folder
 
 
 def test_on_a_disk_that_is_really_full_only_whole_pairs_remain(small_disk: Path) -> None:

@@ -2,12 +2,12 @@
 
 import json
 import logging
-import os
 import subprocess
 
 import pytest
 
 from broker_support import free_port, until, visit
+from disks import disk_of
 from edge_agent.config import Config, load
 from edge_agent.errors import NotFoundError, UnavailableError
 from edge_agent.health import Health
@@ -67,16 +67,9 @@ def test_an_events_file_in_a_folder_that_is_not_there_is_refused(tmp_path):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A real file system with room for some twenty events."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small tmpfs needs root")
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(folder)], capture_output=True)
-    if mounted.returncode != 0:
-        pytest.skip(f"tmpfs cannot be mounted here: {mounted.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    """Room for some twenty events."""
+    with disk_of("16k", tmp_path / "small") as folder:
+        yield folder
 
 
 def test_events_wait_for_a_full_disk_and_health_says_so_until_it_has_room(tmp_path, small_disk):

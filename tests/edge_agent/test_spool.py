@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from disks import disk_of
 from edge_agent.config import SpoolConfig
 from edge_agent.spool import MEMORY_EVENTS, Spool
 
@@ -276,20 +277,10 @@ def test_no_order_of_calls_loses_or_doubles_an_event(tmp_path, order):
     spool.close()
 
 
-def small_disk(folder: Path, size: str = "1m") -> bool:
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True)
-    return made.returncode == 0
-
-
 @pytest.fixture
 def tiny_disk(tmp_path):
-    """A file system of one megabyte."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if not small_disk(folder):
-        pytest.skip("mounting a small tmpfs needs root")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
+    with disk_of("1m", tmp_path / "disk") as folder:
+        yield folder
 
 
 def test_a_full_disk_keeps_events_in_memory_and_goes_on_when_there_is_room(tiny_disk, monkeypatch):

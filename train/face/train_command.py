@@ -16,9 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from edge_agent.config import DetectorConfig
 from edge_agent.detect import SHIPPED, open_detector
 from edge_agent.errors import ConfigError, NotFoundError
-from export.source import RECORD_NAME, read_record
+from export.source import FACE_BRANCH, RECORD_NAME, read_record
 from train.detector.photos import FACELESS, Photo, read_faceless, read_photos
 from train.files import write_json
+from train.runs.tracking import log_to_run
 
 
 class FaceTraining(BaseModel):
@@ -53,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--people", type=Path, default=None, help="folder of `python -m train draw-people`")
     parser.add_argument("--faceless", type=Path, default=None, help="folder of more photographs without a face")
     parser.add_argument("--cache", type=Path, default=Path(".cache/face"), help="decoded photographs")
+    parser.add_argument("--no-mlflow", action="store_true", help="do not log to the MLflow run of the folder")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -97,6 +99,10 @@ def run(args: argparse.Namespace) -> int:
     book["weights_sha256"] = save(args.folder, branch)
     whole = {"parameters": classifier.count_params() + branch.count_params(), "face": book}
     write_json(args.folder / RECORD_NAME, record | whole)
+    if not args.no_mlflow:
+        figures |= {name: book[name] for name in ("none_below", "sure_from")}
+        logged = {f"face_{name}": value for name, value in figures.items()}
+        log_to_run("train-face", args.folder, logged, args.folder / FACE_BRANCH, "face")
     return 0
 
 

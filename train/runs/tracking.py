@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -191,6 +192,25 @@ def as_tags(figures: dict[str, Any], prefix: str = "") -> dict[str, str]:
         else:
             out[name] = f"{value:.6g}" if isinstance(value, float) else str(value)
     return out
+
+
+def log_to_run(command: str, folder: Path, figures: dict[str, float], file: Path, under: str) -> None:
+    """Figures and a file to the MLflow run of a run folder, where it has one.
+
+    One that MLflow does not know is said, and nothing fails.
+    """
+    kept = folder / "mlflow_run_id"
+    if not kept.is_file():
+        return
+    run_id = kept.read_text()
+    try:
+        mlflow_client = client(uri())
+        with translated(f"run {run_id}"):
+            for name, value in figures.items():
+                mlflow_client.log_metric(run_id, name, value)
+            mlflow_client.log_artifact(run_id, str(file), under)
+    except MaskwatchError as error:
+        print(f"{command}: not logged to MLflow: {error}", file=sys.stderr)
 
 
 def uri() -> str:

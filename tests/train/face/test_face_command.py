@@ -84,6 +84,22 @@ def test_the_record_names_the_branch_and_what_the_classifier_says_of_masks_stays
     assert faces.shape == (8, 1)
 
 
+def test_figures_and_weights_go_to_the_mlflow_run_of_the_folder(
+    branched: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    run = client.create_run(client.create_experiment("masks", artifact_location=str(tmp_path / "artifacts")))
+    folder = shutil.copytree(branched, tmp_path / "run")
+    (folder / "mlflow_run_id").write_text(run.info.run_id)
+    assert main(words(photographs, folder)) == 0
+    entry = json.loads((folder / "model.json").read_text())["face"]
+    assert client.get_run(run.info.run_id).data.metrics["face_none_below"] == entry["none_below"]
+    assert [item.path for item in client.list_artifacts(run.info.run_id, "face")] == ["face/face.npz"]
+
+
 def test_a_kept_run_has_its_branch_and_the_device_says_what_keras_says(
     branched: Path, drawn_data: Path, tmp_path: Path
 ) -> None:
