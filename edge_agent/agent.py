@@ -233,7 +233,7 @@ class Agent:
             visits.update(lane.decider.totals())
         elapsed_s = max(1e-6, self._clock.monotonic() - self._started_s)
         return {
-            "people": {label: visits[label] for label in self.parts.predictor.labels},
+            "people": {label: visits[label] for label in self._labels(visits)},
             "cannot_tell": visits[CANNOT_TELL],
             "frames": self._frames,
             "fps": round(self._frames / elapsed_s, 2),
@@ -244,6 +244,11 @@ class Agent:
             "cameras": {name: lane.figures() for name, lane in self.parts.lanes.items()},
             "compliance": self._compliance_figures(),
         }
+
+    def _labels(self, visits: Counter[str]) -> list[str]:
+        """The classifier's, and those of one before a reload that people were counted under."""
+        now = self.parts.predictor.labels
+        return [*now, *(label for label, count in visits.items() if count and label not in (*now, CANNOT_TELL))]
 
     def _compliance_figures(self) -> list[dict[str, Any]]:
         """Over all cameras, each camera and each zone; nothing where the model does not know what is correct."""

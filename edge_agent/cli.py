@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -37,7 +38,8 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="edge-agent",
         description="Counts who wears a face mask, who wears it badly and who wears none.",
-        epilog="Exit status: 2 usage, 65 bad model or image, 66 not there, 69 port or device taken, 78 bad config",
+        epilog="Exit status: 2 usage, 65 bad model or image, 66 not there, 69 port or device taken, or a file failed, "
+        "78 bad config",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     # Only the command that was given is imported: `version` must not wait for OpenCV.
@@ -53,6 +55,9 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
 
 def run_and_exit() -> None:
     """The console script."""
+    if sys.argv[1:2] == ["run"]:
+        # "read the configuration again" comes too early while it is read for the first time, and must not end it
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     sys.exit(main())
 
 

@@ -141,6 +141,8 @@ class Orders:
                 lane.source.close()
         self._agent.take_lanes({c.name: fresh.get(c.name) or parts.lanes[c.name] for c in new.camera})
         parts.predictor, parts.config = predictor, new
+        parts.recorder.take_labels(predictor.labels)
+        parts.web.labels = predictor.labels
         parts.reporter.reloaded(new, info_of(new, predictor))
         waiting = [section for section in NEEDS_RESTART if getattr(new, section) != getattr(old, section)]
         return "in use" + (f"; restart for changes in {', '.join(waiting)}" if waiting else "")

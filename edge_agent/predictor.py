@@ -21,9 +21,9 @@ from edge_agent import images, preprocess
 from edge_agent.classify import open_classifier
 from edge_agent.config import Config
 from edge_agent.detect import open_detector
-from edge_agent.errors import ImageError, MaskwatchError, NotFoundError
+from edge_agent.errors import ImageError, MaskwatchError, ModelError, NotFoundError
 from edge_agent.quality import is_shown, sharpness, sureness
-from edge_agent.records import U8, Classifier, Detector, Face, Reading
+from edge_agent.records import U8, Answers, Classifier, Detector, Face, Reading
 
 Picture = str | Path | U8
 
@@ -97,6 +97,7 @@ class FaceMaskPredictor:
         )
         cut = time.perf_counter()
         answers = self.classifier.classify(crops)
+        _check(answers, self.classifier.name, (len(faces), len(self.labels)))
         least = self.detector.score_threshold
         readings = [
             Reading(face, tuple(map(float, row)), sharpness(crop), sureness(face.score, least) * float(is_face))
@@ -177,4 +178,14 @@ class FaceMaskPredictor:
             label=self.labels[likeliest],
             certain=self.certain(reading),
             probabilities=dict(zip(self.labels, reading.probabilities, strict=True)),
+        )
+
+
+def _check(answers: object, name: str, shape: tuple[int, int]) -> None:
+    """A classifier of somebody's own may answer anything. Raises ModelError."""
+    found = answers.probabilities.shape if isinstance(answers, Answers) else type(answers).__name__
+    if not isinstance(answers, Answers) or answers.probabilities.shape != shape or answers.faces.shape != shape[:1]:
+        raise ModelError(
+            f"the classifier {name!r} answers {found}; give edge_agent.records.Answers with probabilities {shape} "
+            f"and faces {shape[:1]}"
         )

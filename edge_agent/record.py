@@ -121,6 +121,10 @@ class SnapshotStore:
             if best.camera == frame.camera and frame.at_s - best.since_s >= self._config.best_within_s:
                 self._save(key)
 
+    def take_labels(self, labels: Sequence[str]) -> None:
+        """Of another classifier, once the visits under the old one have ended."""
+        self._labels = tuple(labels)
+
     def note(self, events: Sequence[Event]) -> None:
         """Save the best pictures of visits that ended, also of those that ended without a frame: by a pause, a stop."""
         for event in events:

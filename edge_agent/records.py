@@ -96,8 +96,8 @@ class Reading:
     """A face and what the classifier says of it: calibrated probabilities in the order of the model's labels.
 
     sharpness: 0 (a smear) to 1 (sharp), as `quality.sharpness` measures it on the crop.
-    sureness: 0 (none) or 0.2 (hardly a face) to 1 (surely one), `quality.sureness` of the detector's score times
-    what the classifier says, `Answers.faces`.
+    sureness: 0 (no face) to 1 (surely one), `quality.sureness` of the detector's score times what the classifier says,
+    `Answers.faces`.
     """
 
     face: Face

@@ -65,6 +65,8 @@ def _replace(place: Path, text: str) -> None:
     half = place.with_name(f".{place.name}.{secrets.token_hex(4)}")
     try:
         half.write_text(text)
+        if place.exists():
+            half.chmod(stat.S_IMODE(place.stat().st_mode))  # who may read it is for its owner to say
         half.replace(place)
     except OSError:
         half.unlink(missing_ok=True)

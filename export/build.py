@@ -235,7 +235,13 @@ def _classifier(source: Source) -> ClassifierPart:
 def face_of(source: Source) -> FacePart | None:
     """How the second output is read, of a classifier that has the face branch."""
     given = source.record.get("face")
-    return FacePart(none_below=given["none_below"], sure_from=given["sure_from"]) if given else None
+    if given is None:
+        return None
+    if not isinstance(given, dict) or not {"none_below", "sure_from"} <= set(given):
+        raise ModelError(
+            f"{source.keras_file}: its face is {given!r}; it lacks none_below or sure_from; run train-face again"
+        )
+    return FacePart(none_below=given["none_below"], sure_from=given["sure_from"])
 
 
 def _detector(record: dict[str, Any], maps: tuple[str, ...]) -> DetectorPart:

@@ -55,7 +55,7 @@ def load_classifier(source: Source, with_face: bool = True) -> Any:
     From a .keras file, or weights and the record that says of which network they are.
     """
     classifier = _load_classifier(source)
-    if not with_face or not source.record.get("face"):
+    if not with_face or source.record.get("face") is None:
         return classifier
     from train.face.branch import with_branch
 

@@ -136,12 +136,14 @@ def read_face_branch(folder: Path, record: dict[str, Any]) -> bytes:
     Raises NotFoundError or ModelError.
     """
     entry, path = record.get("face"), folder / FACE_BRANCH
-    if not entry:
+    if entry is None:
         return b""
+    if not isinstance(entry, dict):
+        raise ModelError(f"{folder / RECORD_NAME}: its face is {entry!r}, no table; run train-face again")
     if not path.is_file():
         raise NotFoundError(f"{path} is not there, and {RECORD_NAME} names it; run `python -m train train-face` again")
     content = path.read_bytes()
-    if not isinstance(entry, dict) or hashlib.sha256(content).hexdigest() != entry.get("weights_sha256"):
+    if hashlib.sha256(content).hexdigest() != entry.get("weights_sha256"):
         raise ModelError(f"{path} is not what {RECORD_NAME} beside it belongs to, or is damaged; run train-face again")
     return content
 

@@ -283,4 +283,4 @@ def _log(folder: Path, report: Report) -> None:
         name = row["of"].replace(",", "").replace(" ", "_")
         for figure in ("accuracy", "macro_f1"):
             figures[f"{report.split}_{name}_{figure}"] = row[figure]
-    log_to_run("evaluate", folder, figures, folder / f"report-{report.split}.json", "reports")
+    log_to_run("evaluate", folder, figures, [folder / f"report-{report.split}.json"], "reports")

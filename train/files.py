@@ -32,6 +32,13 @@ def require_room(path: Path, size: int) -> None:
             )
 
 
+def require_writable(path: Path) -> None:
+    """Before hours of work: can a file appear there? Raises DiskError."""
+    with write_atomically(path.with_name(f".try-{path.name}")) as out:
+        out.write(b"0" * 4096)
+    path.with_name(f".try-{path.name}").unlink(missing_ok=True)
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """A path beside `path`, of the same suffix, that replaces it on success and vanishes on failure."""

@@ -52,13 +52,16 @@ def run(args: argparse.Namespace) -> int:
     settings = read_settings(args.run / DETECTOR_RECORD)
     content = halved(load_keras(args.run / MODEL_NAME))
     branch = read_face_branch(args.run, record)
+    if not branch and (args.folder / FACE_BRANCH).is_file():
+        raise UsageError(
+            f"{args.folder} has a face branch and {args.run} has none, which would be lost; run "
+            f"`python -m train train-face {args.run}` first, or remove {args.folder / FACE_BRANCH}"
+        )
     with write_atomically(weights) as out:
         out.write(content)
     if branch:
         with write_atomically(args.folder / FACE_BRANCH) as out:
             out.write(branch)
-    else:
-        (args.folder / FACE_BRANCH).unlink(missing_ok=True)
     # last: a kill in between leaves a record that does not know these weights, and export says so
     own = {"version": args.version, "weights_sha256": hashlib.sha256(content).hexdigest(), "mlflow_run_id": ""}
     if settings:

@@ -105,7 +105,10 @@ def _accepted(node: dict[str, Any]) -> str:
         return " ".join(filter(None, [noun, _range(node)]))
     if kind == "string":
         return _string(node)
-    return {"boolean": "true or false", "array": "a list", "object": "a table"}.get(kind or "", "")
+    if kind == "array":
+        low, high = node.get("minItems"), node.get("maxItems")
+        return f"a list of {low}" if low and low == high else f"a list of at least {low}" if low else "a list"
+    return {"boolean": "true or false", "object": "a table"}.get(kind or "", "")
 
 
 def _range(node: dict[str, Any]) -> str:

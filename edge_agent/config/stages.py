@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import combinations
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
@@ -34,7 +35,21 @@ def _encloses(corners: tuple[Point, ...]) -> tuple[Point, ...]:
     far_x, far_y = max(((cx - x, cy - y) for cx, cy in corners), key=lambda step: math.hypot(*step))
     if max(abs(far_x * (cy - y) - far_y * (cx - x)) for cx, cy in corners) < NO_AREA:
         raise ValueError(f"all {len(corners)} corners lie on one line; give at least three that enclose an area")
+    for first, second in combinations(range(len(corners)), 2):
+        if _cross(*(corners[number % len(corners)] for number in (first, first + 1, second, second + 1))):
+            raise ValueError(
+                f"the line from corner [{first}] crosses the one from corner [{second}]; give corners in their order"
+            )
     return corners
+
+
+def _cross(a: Point, b: Point, c: Point, d: Point) -> bool:
+    """Whether a to b and c to d have a point in common that is an end of neither."""
+
+    def side(p: Point, q: Point, r: Point) -> float:
+        return (q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0])
+
+    return side(a, b, c) * side(a, b, d) < 0 and side(c, d, a) * side(c, d, b) < 0
 
 
 Share = Annotated[float, AfterValidator(_share), Field(json_schema_extra={"minimum": 0, "maximum": 1})]

@@ -204,6 +204,22 @@ def test_hangups_with_an_unchanged_configuration_count_nobody_twice(tmp_path: Pa
     assert sum(summary["people"].values()) + summary["cannot_tell"] == len(truth["visits"])
 
 
+def test_a_hangup_while_it_starts_ends_nothing(tmp_path: Path) -> None:
+    command = [*COMMAND, "run", "--state-dir", str(tmp_path / "state"), "--summary", str(tmp_path / "s.json")]
+    env = os.environ | {"MASKWATCH_HTTP__PORT": "0"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env) as agent:
+        status = Path(f"/proc/{agent.pid}/status")
+        until = time.monotonic() + 30
+        while not int(re.search(r"SigIgn:\s+(\w+)", status.read_text())[1], 16) & 1 and time.monotonic() < until:
+            time.sleep(0.001)
+        for _ in range(20):
+            agent.send_signal(signal.SIGHUP)
+            time.sleep(0.05)
+        _, stderr = agent.communicate(timeout=60)
+    assert agent.returncode == 0, stderr
+    assert json.loads((tmp_path / "s.json").read_text())["frames"] > 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_it_starts_ends_it_as_cleanly(tmp_path: Path, number: signal.Signals) -> None:
     model = tmp_path / "classifier.tflite"

@@ -1,5 +1,6 @@
 import itertools
 import json
+import logging
 import random
 import re
 import subprocess
@@ -110,6 +111,7 @@ def test_a_clip_cut_off_in_the_middle_gives_what_is_whole(tmp_path: Path) -> Non
 def test_a_damaged_place_in_a_clip_is_passed_over_and_said(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, realtime: bool | None
 ) -> None:
+    caplog.set_level(logging.INFO)
     path = damage(write_clip(tmp_path / "a.mp4", frames=60, fps=50, noise=True))
     source = open_source(CameraConfig(name="hall", source=str(path), realtime=realtime))
     frames = read_all(source)

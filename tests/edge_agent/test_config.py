@@ -189,8 +189,14 @@ def test_a_file_that_is_not_there_or_is_a_folder_is_one_line(tmp_path):
         ("[[0, 0], [inf, 0], [1, 1]]", "zones[0].polygon[1][0]: inf is no share of the picture"),
         ("[[0, 0], [0.3, 0.3], [0.9, 0.9]]", "zones[0].polygon: all 3 corners lie on one line; give at least three"),
         ("[[0, 0], [1, 0], [0, 0], [1, 1]]", "zones[0].polygon: corner [2] is corner [0] again, [0.0, 0.0]; give each"),
+        (
+            "[[0, 0], [1, 1], [1, 0], [0, 1]]",
+            "zones[0].polygon: the line from corner [0] crosses the one from corner [2]",
+        ),
+        ("[[0, 0], [1, 0]]", "zones[0].polygon is [[0, 0], [1, 0]]; give a list of at least 3"),
+        ("[[0, 0, 0], [1, 0], [1, 1]]", "zones[0].polygon[0] is [0, 0, 0]; give a list of 2"),
     ],
-    ids=["pixels", "negative", "nan", "inf", "line", "twice"],
+    ids=["pixels", "negative", "nan", "inf", "line", "twice", "crossed", "two", "three numbers"],
 )
 def test_check_config_refuses_a_zone_that_encloses_nothing_of_the_picture(tmp_path, capsys, polygon, words):
     zone = f"[[camera]]\nsource = '0'\nzones = [{{name = 'in', polygon = {polygon}}}]\n"

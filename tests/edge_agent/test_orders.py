@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -154,6 +155,27 @@ def test_a_broken_configuration_is_refused_and_the_old_one_runs_on(
     assert says in said
     assert any("reload refused" in reason for reason in agent.parts.health.report().reasons)
     assert agent.run()["people"]["with_mask"] == 2
+
+
+class InGerman(ByColour):
+    """The same network under other labels."""
+
+    labels = ("Maske", "ohne", "falsch")
+
+
+def test_a_reload_to_other_labels_goes_on_under_these_and_keeps_what_was_counted(agent: Agent, tmp_path: Path) -> None:
+    config = agent.parts.config
+    german = FaceMaskPredictor(config, detector=BrightSquares(), classifier=InGerman())
+    orders = Orders(agent, reader(tmp_path), make_predictor=lambda config: german)
+    came = halfway(agent, orders)
+    summary = agent.run()
+    assert came == [True]
+    assert summary["people"] == {"Maske": 2, "ohne": 0, "falsch": 0, "with_mask": 2}
+    assert agent.parts.web.labels == InGerman.labels
+    agent.parts.recorder.close()
+    about = [json.loads(path.read_text()) for path in (tmp_path / "snapshots").rglob("*.json")]
+    assert sorted(one["label"] for one in about) == ["Maske", "Maske", "with_mask", "with_mask"]
+    assert all(one["label"] == max(one["probabilities"], key=one["probabilities"].get) for one in about)
 
 
 def test_a_reload_takes_cameras_away_and_brings_new_ones(agent: Agent, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edge_agent.config import Config
-from edge_agent.errors import ImageError, MaskwatchError, NotFoundError
+from edge_agent.errors import ImageError, MaskwatchError, ModelError, NotFoundError
 from edge_agent.predictor import FaceMaskPredictor, Prediction
 from edge_agent.records import U8, Answers
 from fakes import BrightSquares, ByColour
@@ -136,6 +136,16 @@ def test_a_score_is_judged_by_what_its_detector_calls_a_face() -> None:
         for detector in (faint, strict)
     ]
     assert worth == [1.0, 0.2]
+
+
+def test_a_classifier_of_ones_own_that_answers_something_else_is_told_what_is_wanted() -> None:
+    class Probabilities(ByColour):
+        def classify(self, crops: U8) -> Answers:
+            return super().classify(crops).probabilities  # type: ignore[return-value]
+
+    predictor = FaceMaskPredictor(Config(), detector=BrightSquares(), classifier=Probabilities())
+    with pytest.raises(ModelError, match=r"'by-colour' answers ndarray; give edge_agent.records.Answers with .*1, 3"):
+        predictor.predict(picture((0, 0, 255)))
 
 
 class SeesNoFaces(ByColour):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 import time
 from collections.abc import Callable
@@ -210,6 +211,7 @@ def test_a_history_with_a_damaged_index_is_set_aside_and_its_visits_are_kept(tmp
 
 
 def test_a_damaged_page_of_visits_costs_these_visits_alone_and_is_said_once(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
     path = tmp_path / "history.db"
     remembered(path)
     damage(path, page_in_the_middle_of_the_rows)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,6 @@ def with_branch(classifier: keras.Model, folder: Path, record: dict[str, Any]) -
         branch = build_branch(trunk(classifier, layer).output.shape[1:], filters)
         with np.load(io.BytesIO(content)) as arrays:
             branch.set_weights([arrays[name] for name in sorted(arrays.files)])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, EOFError, zipfile.BadZipFile) as error:
         raise ModelError(f"{folder / FACE_BRANCH} is of another branch: {str(error)[:160]}; train it again") from error
     return attach(classifier, layer, branch)

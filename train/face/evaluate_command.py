@@ -13,7 +13,7 @@ from edge_agent import classify, detect
 from edge_agent.classify import LiteRtClassifier, open_classifier
 from edge_agent.config import ClassifierConfig, DetectorConfig
 from edge_agent.detect import open_detector
-from edge_agent.errors import ModelError
+from edge_agent.errors import ModelError, UsageError
 from edge_agent.preprocess import crops
 from edge_agent.quality import is_shown, sureness
 from edge_agent.records import F32, Detector
@@ -41,6 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print two tables: what is said of the boxes on each class of face, and on none; and what `predict` leaves out."""
+    if args.score is not None and not 0 < args.score < 1:
+        raise UsageError(f"--score is {args.score}; give a number between 0 and 1")
     classifier = open_classifier(ClassifierConfig(model=args.model))
     if classifier.manifest.classifier is None or classifier.manifest.classifier.face is None:
         raise ModelError(f"{args.model} does not say whether there is a face; give it a branch with train-face")

@@ -15,10 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge_agent.config import DetectorConfig
 from edge_agent.detect import SHIPPED, open_detector
-from edge_agent.errors import ConfigError, NotFoundError
+from edge_agent.errors import ConfigError, ModelError, NotFoundError
 from export.source import FACE_BRANCH, RECORD_NAME, read_record
 from train.detector.photos import FACELESS, Photo, read_faceless, read_photos
-from train.files import write_json
+from train.files import require_writable, write_json
 from train.runs.tracking import log_to_run
 
 
@@ -66,6 +66,9 @@ def run(args: argparse.Namespace) -> int:
     record = read_record(args.folder / RECORD_NAME)
     if not record:
         raise NotFoundError(f"{args.folder / RECORD_NAME} is not there; give the folder of a trained classifier")
+    if missing := [key for key in ("labels", "input_size_px", "crop_margin") if record.get(key) is None]:
+        raise ModelError(f"{args.folder / RECORD_NAME} lacks {', '.join(missing)}; give a trained classifier's folder")
+    require_writable(args.folder / FACE_BRANCH)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import keras
 
@@ -80,12 +83,16 @@ def run(args: argparse.Namespace) -> int:
     front = trunk(classifier, config.layer)
     branch = build_branch(front.output.shape[1:], config.filters)
     train, val = _examples(args, config, record, ("train", "val"))
+    score = open_detector(DetectorConfig(model=args.detector)).score_threshold
+    if not (val.faces & (val.scores >= score)).any():
+        raise ConfigError(
+            f"the val split has no face that {args.detector} finds at its own score; give more photographs"
+        )
     print(f"{train.faces.sum()} boxes with a face, {(~train.faces).sum()} without", flush=True)
     maps = Maps.of(front, train, config.views, np.random.default_rng(config.seed))
     rng = np.random.default_rng(config.seed)
     for epoch, loss in enumerate(fit(branch, maps, config.epochs, config.rate, config.batch, rng), start=1):
         print(f"{epoch:3d}  loss {loss:.4f}", flush=True)
-    score = open_detector(DetectorConfig(model=args.detector)).score_threshold
     figures = thresholds(Maps.of(front, val, 1, None).answers(branch), val, score, config.lost, config.unsure)
     print(json.dumps(figures), flush=True)
     book: dict[str, Any] = config.model_dump() | {
@@ -102,7 +109,8 @@ def run(args: argparse.Namespace) -> int:
     if not args.no_mlflow:
         figures |= {name: book[name] for name in ("none_below", "sure_from")}
         logged = {f"face_{name}": value for name, value in figures.items()}
-        log_to_run("train-face", args.folder, logged, args.folder / FACE_BRANCH, "face")
+        # beside model.keras, where export of the run, or of its registered model, looks
+        log_to_run("train-face", args.folder, logged, [args.folder / FACE_BRANCH, args.folder / RECORD_NAME], "model")
     return 0
 
 

@@ -194,8 +194,8 @@ def as_tags(figures: dict[str, Any], prefix: str = "") -> dict[str, str]:
     return out
 
 
-def log_to_run(command: str, folder: Path, figures: dict[str, float], file: Path, under: str) -> None:
-    """Figures and a file to the MLflow run of a run folder, where it has one.
+def log_to_run(command: str, folder: Path, figures: dict[str, float], files: list[Path], under: str) -> None:
+    """Figures and files to the MLflow run of a run folder, where it has one.
 
     One that MLflow does not know is said, and nothing fails.
     """
@@ -208,7 +208,8 @@ def log_to_run(command: str, folder: Path, figures: dict[str, float], file: Path
         with translated(f"run {run_id}"):
             for name, value in figures.items():
                 mlflow_client.log_metric(run_id, name, value)
-            mlflow_client.log_artifact(run_id, str(file), under)
+            for file in files:
+                mlflow_client.log_artifact(run_id, str(file), under)
     except MaskwatchError as error:
         print(f"{command}: not logged to MLflow: {error}", file=sys.stderr)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from edge_agent.classify import open_classifier
 from edge_agent.config import ClassifierConfig, DetectorConfig
 from edge_agent.detect import open_detector
+from edge_agent.errors import MaskwatchError
 from export import convert
 from export.__main__ import main as export
 from export.faces import gate_faces
@@ -97,7 +99,10 @@ def test_figures_and_weights_go_to_the_mlflow_run_of_the_folder(
     assert main(words(photographs, folder)) == 0
     entry = json.loads((folder / "model.json").read_text())["face"]
     assert client.get_run(run.info.run_id).data.metrics["face_none_below"] == entry["none_below"]
-    assert [item.path for item in client.list_artifacts(run.info.run_id, "face")] == ["face/face.npz"]
+    assert [item.path for item in client.list_artifacts(run.info.run_id, "model")] == [
+        "model/face.npz",
+        "model/model.json",
+    ]
 
 
 def test_a_kept_run_has_its_branch_and_the_device_says_what_keras_says(
@@ -148,6 +153,14 @@ def test_what_cannot_be_trained_or_kept_is_said_in_one_line(
     (tmp_path / "layer.toml").write_text(CONFIG.replace("block_2_relu", "block_99"))
     status, line = says(*words(photographs, branched), "--config", str(tmp_path / "layer.toml"))
     assert (status, "no backbone with a layer 'block_99'" in line) == (78, True)
+    assert says("evaluate-face", "--score", "2") == (2, "train: --score is 2.0; give a number between 0 and 1")
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    (bare / "model.json").write_text('{"labels": ["a", "b"], "input_size_px": 32, "crop_margin": null}')
+    assert says(*words(photographs, bare)) == (
+        65,
+        f"train: {bare / 'model.json'} lacks crop_margin; give a trained classifier's folder",
+    )
     damaged = shutil.copytree(branched, tmp_path / "damaged")
     (damaged / "face.npz").write_bytes((damaged / "face.npz").read_bytes()[:-40])
     status, line = says("keep", str(damaged), str(tmp_path / "kept"))
@@ -155,3 +168,35 @@ def test_what_cannot_be_trained_or_kept_is_said_in_one_line(
     (damaged / "face.npz").unlink()
     assert says("keep", str(damaged), str(tmp_path / "kept"))[0] == 66
     assert not (tmp_path / "kept").exists()
+
+
+def test_a_branch_is_not_lost_where_a_run_without_one_is_kept(
+    branched: Path, whole: RunResult, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "kept"
+    assert main(["keep", str(branched), str(kept)]) == 0
+    before = {path.name: path.read_bytes() for path in kept.iterdir()}
+    assert main(["keep", str(whole.folder), str(kept)]) == 2
+    assert "has a face branch" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in kept.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (["none"], "its face is ['none'], no table"),
+        ({"layer": None}, "no backbone with a layer 'None'"),
+        ({"filters": 1e400}, "is of another branch"),
+        ({"filters": 12}, "is of another branch"),
+    ],
+    ids=["list", "no layer", "infinite", "other size"],
+)
+def test_a_strange_entry_of_the_record_is_said(
+    branched: Path, tmp_path: Path, change: list[str] | dict[str, object], says: str
+) -> None:
+    folder = shutil.copytree(branched, tmp_path / "run")
+    record = json.loads((folder / "model.json").read_text())
+    record["face"] = record["face"] | change if isinstance(change, dict) else change
+    (folder / "model.json").write_text(json.dumps(record))
+    with pytest.raises(MaskwatchError, match=re.escape(says)):
+        load_classifier(resolve(str(folder)))
