@@ -168,7 +168,7 @@ class FaceMaskPredictor:
 
     def _is_shown(self, reading: Reading) -> bool:
         sure = sureness(reading.face.score, self.detector.score_threshold)
-        return is_shown(sure, reading.sureness / sure)
+        return is_shown(sure, reading.sureness > 0)
 
     def _result(self, reading: Reading, width: int, height: int) -> FaceResult:
         likeliest = max(range(len(self.labels)), key=reading.probabilities.__getitem__)

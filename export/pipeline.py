@@ -108,34 +108,37 @@ def export(source: Source, dataset: Dataset, order: Order, say: Say) -> list[Var
     if len(faces) < FEWEST_GATE_CROPS:
         say(f"only {len(faces)} faces for the gates; {FEWEST_GATE_CROPS} and more make their figures firm")
     say(f"asking Keras about {len(faces)} gate faces")
-    judge = _Judge(source, order, faces, say)
     raw = convert.predict(model, faces.pictures)
     _are_probabilities(source, raw[0])
-    judge.keras = judge.answers(raw)
+    judge = _Judge(source, order, faces, _answers(source, raw), say)
     return [_variant(judge, model, variant, calibration) for variant in order.variants]
 
 
+@dataclass(frozen=True, slots=True)
 class _Judge:
     """Holds what is exported against what Keras says of the gate faces."""
 
-    def __init__(self, source: Source, order: Order, faces: Faces, say: Say) -> None:
-        self.source, self.order, self.faces, self.say = source, order, faces, say
-        self.keras = Answers(np.zeros((0, len(source.labels)), np.float32), np.zeros(0, np.float32))
-
-    def answers(self, outputs: list[F32]) -> Answers:
-        """Calibrated, from the network's outputs in any order, each (n, values)."""
-        outputs = sorted(outputs, key=lambda output: -output.shape[1])
-        part = face_of(self.source)
-        faces = faceness(outputs[1][:, 0], part) if part else np.ones(len(outputs[0]), np.float32)
-        return Answers(calibrated(outputs[0], temperature_of(self.source)), faces)
+    source: Source
+    order: Order
+    faces: Faces
+    keras: Answers
+    say: Say
 
     def outcome(self, runtime: Runtime, variant: str) -> Outcome:
         each = [runtime.run(self.faces.pictures[i : i + 1]) for i in range(len(self.faces))]
-        exported = self.answers([np.concatenate(column) for column in zip(*each, strict=True)])
+        exported = _answers(self.source, [np.concatenate(column) for column in zip(*each, strict=True)])
         outcome = gates.compare(
             self.keras.probabilities, exported.probabilities, self.faces, self.source.labels, variant
         )
         return gates.with_faces(outcome, self.keras.faces, exported.faces) if face_of(self.source) else outcome
+
+
+def _answers(source: Source, outputs: list[F32]) -> Answers:
+    """Calibrated, from the network's outputs in any order, each (n, values)."""
+    outputs = sorted(outputs, key=lambda output: -output.shape[1])
+    part = face_of(source)
+    faces = faceness(outputs[1][:, 0], part) if part else np.ones(len(outputs[0]), np.float32)
+    return Answers(calibrated(outputs[0], temperature_of(source)), faces)
 
 
 def _variant(judge: _Judge, model: Any, variant: str, calibration: Faces) -> VariantReport:

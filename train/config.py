@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from edge_agent.errors import ConfigError, NotFoundError
+from train.settings import read_settings
 
 FILES = ("landmarks_model", "exclude", "relabel", "start_from")  # keys of TrainConfig that name a file, or nothing
 
@@ -135,21 +134,7 @@ def resolve(path: str | Path, base: Path) -> Path:
 
 def read_config(path: Path, **changes: Any) -> TrainConfig:
     """Read and check a file; `changes` replace top-level keys (None leaves a key alone)."""
-    if not path.is_file():
-        raise NotFoundError(f"no training configuration {path}; train/configs/ has some")
-    try:
-        content = tomllib.loads(path.read_text())
-        content.update({key: value for key, value in changes.items() if value is not None})
-        config = TrainConfig.model_validate(content)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        got = f" (got {first['input']!r})" if key else ""
-        raise ConfigError(
-            f"{path}: {key + ': ' if key else ''}{first['msg'].removeprefix('Value error, ')}{got}"
-        ) from error
+    config = read_settings(path, TrainConfig, f"no training configuration {path}; train/configs/ has some", **changes)
     base = path.parent
     found: dict[str, Any] = {"dataset": resolve(config.dataset, base)}
     for key in FILES:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
-import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edge_agent.errors import ConfigError, NotFoundError
 from train.data.readers import Labelled, ObjectTo, Problem, read_coco, read_folders, read_voc, read_yolo, refuse
 from train.data.sample import SPLITS, Sample
+from train.settings import read_settings
 
 ROOT_VARIABLE = "MASKWATCH_DATA"
 
@@ -75,16 +75,7 @@ class Dataset:
 
 def read_config(path: Path) -> tuple[DatasetConfig, Path]:
     """The dataset file and its root folder."""
-    if not path.is_file():
-        raise NotFoundError(f"no dataset file {path}; train/configs/ has examples")
-    try:
-        config = DatasetConfig.model_validate(tomllib.loads(path.read_text()))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{path}: {key + ': ' if key else ''}{first['msg'].removeprefix('Value error, ')}") from error
+    config = read_settings(path, DatasetConfig, f"no dataset file {path}; train/configs/ has examples")
     root = Path(os.environ.get(ROOT_VARIABLE) or (path.parent / config.root)).resolve()
     if not root.is_dir():
         raise NotFoundError(f"no data folder {root}; set `root` in {path}, or the variable {ROOT_VARIABLE}")

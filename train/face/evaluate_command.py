@@ -93,7 +93,7 @@ class _View:
     def shown(self, threshold: float) -> Look:
         """Without what `predict` leaves out."""
         answers = zip(self.look.scores, self.faces, strict=True)
-        keep = np.array([is_shown(sureness(float(score), threshold), float(face)) for score, face in answers], bool)
+        keep = np.array([is_shown(sureness(float(score), threshold), bool(face > 0)) for score, face in answers], bool)
         return Look(self.look.photo, self.look.boxes[keep], self.look.scores[keep])
 
 

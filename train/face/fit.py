@@ -71,7 +71,7 @@ def thresholds(answers: F32, examples: Examples, score: float, lost: float, unsu
     """Below `none_below` there is no face, from `sure_from` on there surely is one.
 
     Of the faces that the detector finds at its own `score`, shares of `lost` and `unsure` lie below them.
-    Beside them what they come to: shares of boxes without a face, at that score and at half of it.
+    Beside them what they come to: numbers of boxes without a face, at that score and at half of it, and of faces.
     """
     seen = examples.faces & (examples.scores >= score)
     none_below, sure_from = (float(np.quantile(answers[seen], share)) for share in (lost, unsure))

@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from edge_agent.config import DetectorConfig
 from edge_agent.detect import SHIPPED, open_detector
@@ -20,6 +19,10 @@ from export.source import FACE_BRANCH, RECORD_NAME, read_record
 from train.detector.photos import FACELESS, Photo, read_faceless, read_photos
 from train.files import require_writable, write_json
 from train.runs.tracking import log_to_run
+from train.settings import read_settings
+
+if TYPE_CHECKING:
+    from train.face.examples import Examples
 
 
 class FaceTraining(BaseModel):
@@ -82,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     classifier = load_classifier(source, with_face=False)
     front = trunk(classifier, config.layer)
     branch = build_branch(front.output.shape[1:], config.filters)
-    train, val = _examples(args, config, record, ("train", "val"))
+    train, val = _examples(args, config, record)
     score = open_detector(DetectorConfig(model=args.detector)).score_threshold
     if not (val.faces & (val.scores >= score)).any():
         raise ConfigError(
@@ -114,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _examples(args: argparse.Namespace, config: FaceTraining, record: dict[str, Any], splits: tuple[str, str]) -> Any:
+def _examples(args: argparse.Namespace, config: FaceTraining, record: dict[str, Any]) -> list[Examples]:
     """Of the train split, with drawn people and photographs without a face; and of val."""
     from train.detector.cache import Cache, ask_teacher, build_cache, open_teacher, read_looked_at
     from train.face.examples import LOWEST_SCORE, of_people, of_photographs
@@ -126,7 +129,7 @@ def _examples(args: argparse.Namespace, config: FaceTraining, record: dict[str, 
     px, margin = int(record["input_size_px"]), float(record["crop_margin"])
     rng = np.random.default_rng(config.seed)
     out = []
-    for split in splits:
+    for split in ("train", "val"):
         sources = config.sources if split == "train" else tuple(s for s in config.sources if s != FACELESS)
         photos: list[Photo] = read_photos(args.data, split, sources)
         if split == "train" and args.faceless:
@@ -151,13 +154,4 @@ def _examples(args: argparse.Namespace, config: FaceTraining, record: dict[str, 
 
 def read_config(path: Path) -> FaceTraining:
     """The file's values over the defaults; unknown keys are refused."""
-    if not path.is_file():
-        raise NotFoundError(f"{path} is not there; give a TOML file such as train/configs/face.toml")
-    try:
-        return FaceTraining(**tomllib.loads(path.read_text()))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{path}: {where}: {first['msg']} (got {first['input']!r})") from error
+    return read_settings(path, FaceTraining, f"{path} is not there; give a TOML file such as train/configs/face.toml")

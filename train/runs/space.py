@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from edge_agent.errors import ConfigError, NotFoundError
+from edge_agent.errors import ConfigError
+from train.settings import read_settings
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -105,16 +105,7 @@ class Space(BaseModel):
 
 def read(path: Path) -> Space:
     """A space file; its errors name the key, the value and what would do."""
-    if not path.is_file():
-        raise NotFoundError(f"no space file {path}; train/runs/spaces/ has an example")
-    try:
-        return Space.model_validate(tomllib.loads(path.read_text("utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not TOML: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise ConfigError(f"{path}: {where}: {first['msg'].removeprefix('Value error, ')}") from error
+    return read_settings(path, Space, f"no space file {path}; train/runs/spaces/ has an example")
 
 
 def differences(ours: str, theirs: str) -> list[str]:
