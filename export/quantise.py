@@ -15,6 +15,7 @@ import numpy as np
 from edge_agent.records import U8
 from export.balance import balance
 from export.dense import as_convolutions
+from export.entry import over_float
 from export.graph import Activation, Graph, Op, Watcher, as_float
 from export.ranges import clip
 
@@ -35,9 +36,9 @@ def quantise(converter: Any, calibration: U8, recipe: str) -> bytes:
     if recipe == "plain":
         converter.inference_input_type = tf.uint8
         converter.inference_output_type = tf.uint8
-        return bytes(converter.convert())
+        return over_float(bytes(converter.convert()))
     converter._experimental_calibrate_only = True
-    return _better(bytes(converter.convert()), calibration, recipe)
+    return over_float(_better(bytes(converter.convert()), calibration, recipe))
 
 
 def _better(calibrated: bytes, calibration: U8, recipe: str) -> bytes:

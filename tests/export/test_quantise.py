@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from edge_agent.runtime import open_runtime
 from export import convert
 from export.balance import balance
 from export.dense import as_convolutions
+from export.entry import over_float
 from export.operators import operators
 
 pytestmark = pytest.mark.slow
@@ -69,6 +72,25 @@ def test_evened_out_channels_compute_the_same(lopsided: keras.Model) -> None:
     given = pictures(40, 2)
     flatbuffer = as_convolutions(convert.convert(lopsided, "float32", given).flatbuffer)
     np.testing.assert_allclose(answers(balance(flatbuffer, given), given), answers(flatbuffer, given), atol=1e-4)
+
+
+def test_a_picture_that_enters_over_float_gives_the_same_bits(lopsided: keras.Model, monkeypatch: Any) -> None:
+    seen, given = pictures(40, 2), pictures(60, 5)
+    monkeypatch.setattr("export.quantise.over_float", lambda flatbuffer: flatbuffer)
+    straight = convert.convert(lopsided, "int8", seen).flatbuffer
+    changed = over_float(straight)
+    assert "DEQUANTIZE" not in operators(straight)
+    assert "DEQUANTIZE" in operators(changed)
+    np.testing.assert_array_equal(answers(changed, given), answers(straight, given))
+
+
+def test_only_a_picture_that_is_quantised_first_enters_over_float(lopsided: keras.Model) -> None:
+    given = pictures(40, 2)
+    for variant in ("float32", "dynamic"):
+        flatbuffer = convert.convert(lopsided, variant, given).flatbuffer
+        assert over_float(flatbuffer) == flatbuffer
+    once = convert.convert(lopsided, "int8", given).flatbuffer
+    assert over_float(once) == once
 
 
 def test_units_that_never_fire_take_no_precision_from_those_that_do(lopsided: keras.Model) -> None:
