@@ -1,14 +1,16 @@
 """`edge-agent check-config`: is the configuration fit to run, and what does it come to?
 
 The effective configuration goes to stdout as TOML (or JSON) without secrets; what is wrong goes to stderr in one line,
-with exit status 78. Files that it names are looked at too: secrets, certificates, models (all but their golden inputs,
-which `edge-agent models verify` runs).
+with the exit status that `run` would end with. Files that it names are looked at too: secrets, certificates, models.
+Models, named or shipped, are opened as `run` opens them, so that their golden inputs are run on this device too.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 where it is fit to run; ConfigError (78), NotFoundError (66) or ModelError (65) else."""
+    """0 where it is fit to run; ConfigError (78), NotFoundError (66), ModelError (65) or NoRuntimeError (69) else."""
     config = load(args.path or args.config)
     for key, path in files_named(config):
         if not path.exists():
@@ -36,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     for camera in config.camera:
         kind_of(camera.source)
     _look_into_secrets(config)
-    _look_into_models(config)
+    _open_models(config)
     for remark in remarks(config):
         print(f"note: {remark}", file=sys.stderr)
     if not args.quiet:
@@ -84,14 +86,27 @@ def _look_into_secrets(config: Config) -> None:
         tls_context(config.mqtt)
 
 
-def _look_into_models(config: Config) -> None:
-    from edge_agent.model_file import load as load_model
+def _open_models(config: Config) -> None:
+    # OpenCV and the runtime are imported only now: a bad configuration is said at once
+    from edge_agent.predictor import FaceMaskPredictor
 
-    if config.detector.kind != "tflite":
-        from edge_agent.detect import open_detector
+    with _silent_libraries():
+        FaceMaskPredictor(config)
 
-        open_detector(config.detector)
-    detector = config.detector.model if config.detector.kind == "tflite" else None
-    for kind, path in (("classifier", config.classifier.model), ("detector", detector)):
-        if path is not None:
-            load_model(path, kind)
+
+@contextlib.contextmanager
+def _silent_libraries() -> Iterator[None]:
+    """The runtime praises its kernels on the process's stderr, past Python, and cannot be told not to."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is no stderr
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -1,9 +1,12 @@
 """The configuration: what is read, what is refused, and in which words."""
 
 import os
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -12,7 +15,11 @@ from edge_agent.classify import SHIPPED
 from edge_agent.cli import main
 from edge_agent.config import Config, load, read_secret
 from edge_agent.config.show import effective, fingerprint, to_toml
+from edge_agent.detect import SHIPPED as SHIPPED_DETECTOR
 from edge_agent.errors import ConfigError, MaskwatchError
+from edge_agent.model_file import Golden, pack
+from edge_agent.model_file import load as load_model
+from edge_agent.run_command import SAMPLE
 
 
 def write(folder: Path, text: str) -> Path:
@@ -263,6 +270,32 @@ def test_check_config_ends_with_65_for_a_model_that_the_agent_would_refuse(tmp_p
     (tmp_path / "m.tflite").write_bytes(SHIPPED.read_bytes()[:keep])
     assert main(["check-config", str(write(tmp_path, f'[{kind}]\nmodel = "m.tflite"\n'))]) == 65
     assert words in capsys.readouterr().err
+
+
+def test_check_config_with_quiet_says_no_word_where_all_is_well(tmp_path, capfd):
+    camera = f'[[camera]]\nsource = "{SAMPLE}"\n[mqtt]\nhost = "broker"\n'
+    assert main(["check-config", "--quiet", str(write(tmp_path, camera))]) == 0
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("kind", "shipped"), [("classifier", SHIPPED), ("detector", SHIPPED_DETECTOR)])
+def test_check_config_says_in_one_line_what_run_would_that_a_model_answers_differently_here(tmp_path, kind, shipped):
+    sound = load_model(shipped)
+    other = tuple(np.ascontiguousarray(expected[::-1]) for expected in sound.golden.expected)
+    golden = Golden(sound.golden.small, other, sound.golden.labels, sound.golden.step)
+    (tmp_path / "m.tflite").write_bytes(pack(sound.flatbuffer, sound.manifest, golden))
+    path = write(tmp_path, f'[{kind}]\nmodel = "m.tflite"\n[[camera]]\nsource = "{SAMPLE}"\n[http]\nenabled = false\n')
+    checked, ran = (
+        subprocess.run([sys.executable, "-m", "edge_agent", *command, "--quiet"], capture_output=True, text=True)
+        for command in (
+            ["check-config", str(path)],
+            ["run", "--config", str(path), "--state-dir", str(tmp_path / "state")],
+        )
+    )
+    assert (checked.returncode, checked.stdout) == (65, "")
+    assert f"{tmp_path / 'm.tflite'} does not do on litert" in checked.stderr
+    assert len(checked.stderr.splitlines()) == 1
+    assert (ran.returncode, ran.stderr.splitlines()[-1]) == (65, checked.stderr.strip())
 
 
 @pytest.mark.parametrize(
