@@ -100,7 +100,7 @@ async def stats(web: Web, request: Request) -> Response:
         "viewers": web.live.viewers,
         "pictures_encoded": web.live.encoded,
         "predictions": web.predictions.served,
-        "predictions_refused": web.predictions.refused,
+        "predictions_refused": web.predictions.refused + web.bodies.refused,
     }
     return JSONResponse({**web.state.stats, "web": web_figures, "summary": web.state.summary})
 

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 
 from edge_agent.config import HttpConfig
 from edge_agent.web import problems
+from edge_agent.web.bodies import Bodies
 from edge_agent.web.guard import Guard
 from edge_agent.web.history import History
 from edge_agent.web.live import LiveHub
@@ -53,6 +54,7 @@ class Web:
         self.history = history
         self.live = LiveHub(state, self.sources, config, self.worker)
         self.predictions = Predictions(self.sources, config)
+        self.bodies = Bodies.of(config)
         self.started_s = now()
 
     async def drain(self) -> None:

@@ -86,7 +86,8 @@ async def login(web: Web, request: Request) -> Response:
         return RedirectResponse("/", 303)
     if attempts.blocked(address):
         raise too_many_attempts()
-    form = parse_qs((await read_body(request, MOST_LOGIN_BYTES)).decode("utf-8", "replace"))
+    with web.bodies.held(address) as body:
+        form = parse_qs((await read_body(request, body, MOST_LOGIN_BYTES)).decode("utf-8", "replace"))
     if not sessions.token_fits(form.get("token", [""])[0].strip()):
         attempts.failed(address)
         return login_failed()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,27 +38,36 @@ class Predictions:
         self.served = 0
         self.refused = 0
 
-    @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """A place in the queue, taken before the body is read, so that bodies in memory are bounded. Raises Problem."""
+    def check_place(self) -> None:
+        """Whether there is a place now, asked before a body is read, so that it is not sent in vain. Raises Problem."""
         if self._make is None or not self._config.predict:
             raise Problem(403, "this device answers no predictions", "set http.predict = true, or use another device")
         if self._waiting >= self._config.max_waiting:
             self.refused += 1
             raise Problem(429, "too many pictures wait already", "try again in a second", {"retry-after": "1"})
+
+    def check_batch_place(self) -> None:
+        """The same for a batch. Raises Problem."""
+        if self._batch_open:
+            self.refused += 1
+            raise Problem(429, "another batch is under way", "try again when it is done", {"retry-after": "5"})
+        self.check_place()
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """A place in the queue, taken once the body is here: one that stalls keeps nobody waiting. Raises Problem."""
+        self.check_place()
         self._waiting += 1
         try:
             yield
         finally:
             self._waiting -= 1
 
-    @asynccontextmanager
-    async def batch_place(self) -> AsyncIterator[None]:
-        """The one place for a batch, whose bodies lie in memory together. Raises Problem."""
-        if self._batch_open:
-            self.refused += 1
-            raise Problem(429, "another batch is under way", "try again when it is done", {"retry-after": "5"})
-        async with self.place():
+    @contextmanager
+    def batch_place(self) -> Iterator[None]:
+        """The one place for a batch, taken as `place` is. Raises Problem."""
+        self.check_batch_place()
+        with self.place():
             self._batch_open = True
             try:
                 yield

@@ -9,14 +9,16 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
+from edge_agent.web.bodies import Body
 from edge_agent.web.problems import Problem
 
 Model = TypeVar("Model", bound=BaseModel)
 BODY_WITHIN_S = 30.0
 
 
-async def chunks(request: Request, most_bytes: int, bound: str = "") -> AsyncGenerator[bytes, None]:
-    """The body as it comes. Raises Problem 413 as soon as it is known to be too large, 408 where it does not come.
+async def chunks(request: Request, body: Body, most_bytes: int, bound: str = "") -> AsyncGenerator[bytes, None]:
+    """The body as it comes. Raises Problem 413 as soon as it is known to be too large, 408 where it does not come, 429
+    where others need its room, 400 where the sender goes away.
 
     bound: how the sender is told of it; the number itself where it is left out.
     """
@@ -26,26 +28,27 @@ async def chunks(request: Request, most_bytes: int, bound: str = "") -> AsyncGen
         raise too_large
     read = 0
     stream = request.stream()
-    deadline = asyncio.get_running_loop().time() + BODY_WITHIN_S
+    deadline_s = asyncio.get_running_loop().time() + BODY_WITHIN_S
     while True:
         try:
-            async with asyncio.timeout_at(deadline):
-                chunk = await anext(stream, None)
+            chunk = await body.wait(anext(stream, None), deadline_s)
         except TimeoutError:
             raise Problem(408, f"the body did not come within {BODY_WITHIN_S:g} s", "send it faster") from None
         except ClientDisconnect:
             raise Problem(400, "the sender went away", "send the whole body") from None
         if chunk is None:
+            body.coming = False
             return
         read += len(chunk)
         if read > most_bytes:
             raise too_large
+        body.take(len(chunk))
         yield chunk
 
 
-async def read_body(request: Request, most_bytes: int, bound: str = "") -> bytes:
+async def read_body(request: Request, body: Body, most_bytes: int, bound: str = "") -> bytes:
     """The whole body. Raises Problem as `chunks` does."""
-    return b"".join([chunk async for chunk in chunks(request, most_bytes, bound)])
+    return b"".join([chunk async for chunk in chunks(request, body, most_bytes, bound)])
 
 
 def query(request: Request, model: type[Model]) -> Model:

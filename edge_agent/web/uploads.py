@@ -12,6 +12,8 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from edge_agent.web.bodies import FORM_OVERHEAD_BYTES, Body
+from edge_agent.web.guard import client_address
 from edge_agent.web.held import HeldResponse
 from edge_agent.web.problems import Problem
 from edge_agent.web.reading import chunks, read_body
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 
 MULTIPART = "multipart/form-data"
 RAW = ("image/jpeg", "image/png", "image/webp", "image/bmp", "application/octet-stream")
-FORM_OVERHEAD_BYTES = 64 * 1024
 LONGEST_NAME = 255
 
 
@@ -33,15 +34,17 @@ async def predict(web: Web, request: Request) -> Response:
     """One picture: as the body, or as the one file of a form."""
     kind, most_bytes = _media_type(request), web.config.max_image_bytes
     bound = f"{most_bytes / 1e6:g} MB (http.max_image_bytes)"
-    async with web.predictions.place():
+    web.predictions.check_place()
+    with web.bodies.held(client_address(request.scope)) as body:
         if kind == MULTIPART:
-            files = await _form_files(request, most_bytes + FORM_OVERHEAD_BYTES, 1, bound)
+            files = await _form_files(request, body, most_bytes + FORM_OVERHEAD_BYTES, 1, bound)
             name, data = files[0]
         elif kind in RAW:
-            name, data = "image", await read_body(request, most_bytes, bound)
+            name, data = "image", await read_body(request, body, most_bytes, bound)
         else:
             raise _unsupported(kind)
-        answer = await web.predictions.predict(data, name)
+        with web.predictions.place():
+            answer = await web.predictions.predict(data, name)
     return JSONResponse(answer.json, headers={"server-timing": f"predict;dur={answer.seconds * 1e3:.1f}"})
 
 
@@ -51,9 +54,11 @@ async def batch_predict(web: Web, request: Request) -> Response:
     if kind != MULTIPART:
         raise _unsupported(kind, (MULTIPART,))
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(web.predictions.batch_place())
+        web.predictions.check_batch_place()
+        body = stack.enter_context(web.bodies.held(client_address(request.scope)))
         bound = f"{web.config.max_batch_bytes / 1e6:g} MB at once (http.max_batch_bytes)"
-        files = await _form_files(request, web.config.max_batch_bytes, web.config.max_batch_files, bound)
+        files = await _form_files(request, body, web.config.max_batch_bytes, web.config.max_batch_files, bound)
+        stack.enter_context(web.predictions.batch_place())
         return HeldResponse(_lines(web, files), stack.pop_all(), "application/x-ndjson")
 
 
@@ -67,12 +72,14 @@ async def _lines(web: Web, files: list[tuple[str, bytes]]) -> AsyncIterator[byte
         yield json.dumps(line, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 
 
-async def _form_files(request: Request, most_bytes: int, most_files: int, bound: str) -> list[tuple[str, bytes]]:
-    """The files of a form: name and bytes, in order. Raises Problem 413 or 422."""
+async def _form_files(
+    request: Request, body: Body, most_bytes: int, most_files: int, bound: str
+) -> list[tuple[str, bytes]]:
+    """The files of a form: name and bytes, in order. Raises Problem 413 or 422, and as `chunks` does."""
     try:
         parser = _InMemory(
             request.headers,
-            chunks(request, most_bytes, bound),
+            chunks(request, body, most_bytes, bound),
             max_files=most_files,
             max_fields=8,
             max_part_size=4096,
