@@ -66,9 +66,12 @@ class Web:
         self.history.add(self.state.events_after(self.history.newest_seen))
 
     async def keep(self) -> None:
-        """Drain now and then until cancelled, since the loop's ring is short and nobody may look for days."""
+        """Drain now and then until cancelled, since the loop's ring is short and nobody may look for days. So the file
+        is looked after too, which may be deleted while nobody passes by.
+        """
         while True:
             await asyncio.sleep(DRAIN_EVERY_S)
+            await self.worker.run(self.history.keep_file)
             await self.drain()
 
     async def pause(self, seconds: float) -> bool:

@@ -1,8 +1,8 @@
 """Past events in SQLite: pages of them, and visits by class over time. Bounded in rows and days, written in batches.
 
 Called from one thread at a time (the web worker). A database that is broken, at its opening or later, is set aside and
-made anew of what can be read; one that cannot be opened now is left alone: the page then remembers what happened since
-the start, and the agent goes on.
+made anew of what can be read; one whose file is deleted meanwhile begins anew; one that cannot be opened now is left
+alone: the page then remembers what happened since the start, and the agent goes on.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ class History:
         self.newest_seen = 0
         self._committed_s = now()
         self._path = path
-        self._db = history_file.open_file(path)
-        self._rows = history_file.count(self._db)
+        self._use(history_file.open_file(path))
 
     def add(self, events: Iterable[tuple[int, Json]]) -> None:
         """Take numbered events of this run, oldest first."""
+        self.keep_file()
         for number, event in events:
             self.newest_seen = number
             self._write(
@@ -74,6 +74,13 @@ class History:
         if abs(self._now() - self._committed_s) >= COMMIT_EVERY_S:  # also where the clock was put back
             self._prune()
             self._commit()
+
+    def keep_file(self) -> None:
+        """Begin the file anew where it was deleted or replaced since it was opened."""
+        if self._path is None or self._identity is None or not history_file.is_gone(self._path, self._identity):
+            return
+        self._commit()
+        self._use(history_file.begun_anew(self._path, self._db))
 
     def page(self, query: Query) -> tuple[list[Json], int | None]:
         """Events, newest first, and the cursor of the next page (None: this is the last). Raises sqlite3.Error."""
@@ -121,6 +128,11 @@ class History:
         with suppress(sqlite3.Error):
             self._db.close()
 
+    def _use(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._rows = history_file.count(db)
+        self._identity = history_file.identity_of(db)
+
     def _write(self, statement: str, values: tuple[object, ...]) -> None:
         try:
             self._execute(statement, values)
@@ -137,8 +149,7 @@ class History:
             self._commit()
             with suppress(sqlite3.Error):
                 self._db.close()
-            self._db = history_file.made_anew(self._path, error)
-            self._rows = history_file.count(self._db)
+            self._use(history_file.made_anew(self._path, error))
         return self._db.execute(statement, values).fetchall()
 
     def _prune(self) -> None:

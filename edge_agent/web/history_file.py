@@ -1,5 +1,8 @@
 """The history's SQLite file: opened, or set aside where it is damaged and made anew of the rows that can still be read.
 
+One that was deleted, or replaced by another, while it was open is begun anew: SQLite would write on into a file that
+nobody can open again. What somebody deleted does not come back.
+
 What was set aside last is `history.broken`, before it `history.broken.1` and `history.broken.2`; what is older is
 deleted. Numbers, not times: a device without a clock of its own may wake in any year.
 """
@@ -57,6 +60,37 @@ def made_anew(path: Path, why: sqlite3.Error) -> sqlite3.Connection:
     rescued = _rescue(broken, db)
     log.warning("the page's history %s is damaged: %s; it is now %s, %d events were kept", path, why, broken, rescued)
     return db
+
+
+def identity_of(db: sqlite3.Connection) -> tuple[int, int] | None:
+    """Device and inode of the file that was just opened; None: it is in memory, or cannot be looked at."""
+    name = db.execute("PRAGMA database_list").fetchone()[2]
+    with suppress(OSError):
+        found = Path(name).stat() if name else None
+        return (found.st_dev, found.st_ino) if found else None
+    return None
+
+
+def is_gone(path: Path, identity: tuple[int, int]) -> bool:
+    """Whether the file at the path is no longer that one."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:  # a disk that fails now may answer again
+        return False
+    return (found.st_dev, found.st_ino) != identity
+
+
+def begun_anew(path: Path, db: sqlite3.Connection) -> sqlite3.Connection:
+    """Close what is open on a file that is gone, and go on with what lies at its path now, or an empty one."""
+    with suppress(sqlite3.Error):  # its log may still lie there, and would be taken for that of the new file
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with suppress(sqlite3.Error):
+        db.close()
+    new = open_file(path)
+    log.warning("the page's history %s was deleted or replaced; it goes on with %d events", path, count(new))
+    return new
 
 
 def count(db: sqlite3.Connection) -> int:
