@@ -8,22 +8,25 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from edge_agent import images, preprocess
+from edge_agent.camera.clip import Clip
 from edge_agent.classify import open_classifier
 from edge_agent.config import Config
 from edge_agent.detect import open_detector
 from edge_agent.errors import ImageError, MaskwatchError, ModelError, NotFoundError
 from edge_agent.quality import is_shown, sharpness, sureness
 from edge_agent.records import U8, Answers, Classifier, Detector, Face, Reading
+
+log = logging.getLogger(__name__)
 
 Picture = str | Path | U8
 
@@ -149,22 +152,28 @@ class FaceMaskPredictor:
                 yield error
 
     def predict_video(self, path: str | Path) -> Iterator[Prediction]:
-        """Look at every frame of a video file, in order; the image is named FILE#INDEX."""
+        """Look at every frame of a video file, in order; the image is named FILE#INDEX, counted over what came.
+
+        Damaged places are passed over, as `edge-agent run` does. After the last frame: ImageError where some could not
+        be decoded or the file breaks off; a warning in the log where it merely states more, which may be an estimate.
+        Before the first: NotFoundError, or ImageError for a file without a picture.
+        """
         if not Path(path).is_file():
             raise NotFoundError(f"{path} is not there; check the path")
-        capture = cv2.VideoCapture(str(path))
+        clip = Clip(Path(path))
         try:
-            index = 0
-            while True:
-                ok, bgr = capture.read()
-                if not ok:
-                    break
-                yield self.predict(np.asarray(bgr, dtype=np.uint8), f"{path}#{index}")
-                index += 1
-            if index == 0:
+            while not clip.over:
+                found = clip.next()
+                if found is not None:
+                    yield self.predict(found[1], f"{path}#{clip.decoded - 1}")
+            if clip.decoded == 0:
                 raise ImageError(f"{path} has no picture that OpenCV can decode; give an MP4, MKV, AVI or WebM video")
+            if clip.shortfall and clip.shortfall.certain:
+                raise ImageError(f"{clip.shortfall.words}; what came was looked at, copy the file again for the rest")
+            if clip.shortfall:
+                log.warning("%s", clip.shortfall.words)
         finally:
-            capture.release()
+            clip.close()
 
     def _is_shown(self, reading: Reading) -> bool:
         sure = sureness(reading.face.score, self.detector.score_threshold)

@@ -11,6 +11,7 @@ import numpy as np
 
 from edge_agent.camera.address import path_of
 from edge_agent.camera.base import Figures, Shortfall, Source
+from edge_agent.camera.clip import Clip
 from edge_agent.clock import Clock
 from edge_agent.config import CameraConfig
 from edge_agent.errors import CameraError, NotFoundError
@@ -18,13 +19,8 @@ from edge_agent.records import U8, Frame
 
 log = logging.getLogger(__name__)
 
-DEFAULT_FPS = 25.0
 FOLDER_FPS = 1.0
 CATCH_UP_S = 0.1  # of a turn of the loop: one that decodes more slowly than it plays would never give the loop back
-FAILED_READS_A_TURN = 25
-FAILED_READS_MOST = 3000  # in a row: two minutes of a clip; FFmpeg does not tell a damaged place from the end
-# A clip cut without encoding it again states up to one group of pictures more than it plays
-EARLY_SHARE, EARLY_S = 0.1, 10.0
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
 
@@ -67,80 +63,34 @@ class ClipSource(_Finite):
     def __init__(self, config: CameraConfig, clock: Clock) -> None:
         """Raises NotFoundError, CameraError: also for a file without a single picture."""
         super().__init__(config, clock)
-        self._path = path_of(config.source)
-        if not self._path.is_file():
-            raise NotFoundError(f"there is no clip {self._path}; give a video file, a folder of images or a camera")
-        self._capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)
-        fps = self._capture.get(cv2.CAP_PROP_FPS)
-        self.fps = fps if 0.1 <= fps <= 1000 else DEFAULT_FPS
-        frames = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        self.total_frames = frames if frames > 0 else None
-        self._step_s = 1.0 / self.fps
-        self._at_s = -self._step_s
-        self._decoded = self._failed = self._passed_over = 0  # _failed: reads in a row
-        self._over = not self._capture.isOpened()
+        path = path_of(config.source)
+        if not path.is_file():
+            raise NotFoundError(f"there is no clip {path}; give a video file, a folder of images or a camera")
+        self._clip = Clip(path)
+        self.fps, self.total_frames = self._clip.fps, self._clip.total_frames
         self._ahead: tuple[float, U8] | None = None
-        while self._ahead is None and not self._over:
+        while self._ahead is None and not self._clip.over:
             self._ahead = self._next()
         if self._ahead is None:
-            self._capture.release()
-            raise CameraError(f"no picture can be read from {self._path}; give a video that FFmpeg can decode")
+            self._clip.close()
+            raise CameraError(f"no picture can be read from {path}; give a video that FFmpeg can decode")
 
     def read(self) -> Frame | None:
         ahead = self._ahead or self._next()
         self._ahead = None if ahead is None else self._next()
-        self.ended = self._over and self._ahead is None
+        self.ended = self._clip.over and self._ahead is None
         return None if ahead is None else self._frame(*ahead)
 
     def close(self) -> None:
-        self.ended = self._over = True
+        self.ended = True
         self._ahead = None
-        self._capture.release()
+        self._clip.close()
 
     def _next(self) -> tuple[float, U8] | None:
-        """The next picture; None at the end, and where a damaged place takes longer than a turn of the loop may."""
-        for _ in range(0 if self._over else FAILED_READS_A_TURN):
-            bgr = self._picture()
-            if bgr is not None:
-                self._decoded += 1
-                self._passed_over += self._failed
-                self._at_s, self._failed = self._time(), 0
-                return self._at_s, bgr
-            self._failed += 1
-            missing = FAILED_READS_MOST if self.total_frames is None else self.total_frames - self._decoded
-            if self._failed > min(missing - self._passed_over, FAILED_READS_MOST):
-                self._end()
-                break
-        return None
-
-    def _picture(self) -> U8 | None:
-        try:
-            found, bgr = self._capture.read()
-        except cv2.error:  # a picture that breaks off in the middle
-            return None
-        return np.asarray(bgr, dtype=np.uint8) if found and bgr is not None else None
-
-    def _time(self) -> float:
-        at_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-        expected_s = self._at_s + self._step_s * (1 + self._failed)
-        # Some containers give no times or times that go back; the frame rate does
-        return at_s if self._at_s < at_s < expected_s + 10 else expected_s
-
-    def _end(self) -> None:
-        """Nothing more comes; say so where the file states more."""
-        self._over = True
-        stated = self.total_frames or self._decoded + self._passed_over
-        if not self._decoded or self._decoded >= stated:
-            return
-        length_s = stated * self._step_s
-        early_s = length_s - self._at_s - self._step_s
-        breaks_off = early_s > min(EARLY_SHARE * length_s, EARLY_S)
-        words = f"{self._decoded} frames came of {stated} that {self._path} states"
-        if self._passed_over:
-            words += f"; {self._passed_over} could not be decoded"
-        if breaks_off:
-            words += f"; it ends {early_s:.1f} s early"
-        self._fell_short(Shortfall(self._decoded, stated, bool(self._passed_over) or breaks_off, words))
+        found = self._clip.next()
+        if self._clip.shortfall and self.shortfall is None:
+            self._fell_short(self._clip.shortfall)
+        return found
 
 
 class FolderSource(_Finite):

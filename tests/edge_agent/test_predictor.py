@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_agent.config import Config
+from edge_agent.camera import open_source
+from edge_agent.config import CameraConfig, Config
 from edge_agent.errors import ImageError, MaskwatchError, ModelError, NotFoundError
 from edge_agent.predictor import FaceMaskPredictor, Prediction
 from edge_agent.records import U8, Answers
@@ -103,6 +104,46 @@ def test_a_video_that_is_none_says_so(tmp_path: Path) -> None:
     path.write_text("no video")
     with pytest.raises(MaskwatchError, match="give an MP4"):
         list(predictor().predict_video(path))
+
+
+def noisy_clip(path: Path, frames: int) -> Path:
+    """A clip that is large enough for its middle to be damaged."""
+    rng = np.random.default_rng(1)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 50, (64, 48))
+    for _ in range(frames):
+        writer.write(rng.integers(0, 255, (48, 64, 3), dtype=np.uint8))
+    writer.release()
+    return path
+
+
+def test_a_damaged_place_in_a_video_is_passed_over_and_said_at_the_end_as_a_run_does(tmp_path: Path) -> None:
+    path = noisy_clip(tmp_path / "clip.mp4", 60)
+    data = path.read_bytes()
+    at, zeros = int(len(data) * 0.45), len(data) // 10
+    path.write_bytes(data[:at] + bytes(zeros) + data[at + zeros :])
+    source = open_source(CameraConfig(source=str(path)))
+    while not source.ended:
+        source.read()
+    came, seen = source.figures.frames, []
+    with pytest.raises(ImageError) as raised:
+        seen.extend(found.image for found in predictor().predict_video(path))
+    assert seen == [f"{path}#{number}" for number in range(came)]
+    assert came > 45
+    assert str(raised.value).startswith(f"{source.shortfall.words}; what came was looked at")
+    assert f"{came} frames came of 60 that {path} states; {60 - came} could not be decoded" in str(raised.value)
+
+
+def test_a_video_that_breaks_off_gives_what_is_whole_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (100, 100))
+    for _ in range(20):
+        writer.write(picture((0, 0, 255)))
+    writer.release()
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    seen = []  # list.extend keeps what came before the error
+    with pytest.raises(ImageError, match=r"frames came of 20 that .*clip\.avi states; it ends [\d.]+ s early"):
+        seen.extend(predictor().predict_video(path))
+    assert 0 < len(seen) < 20
 
 
 def test_it_says_which_models_it_uses() -> None:
