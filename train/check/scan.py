@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_agent.records import U8
+
 SMALLEST_FILE_BYTES = 200
 CHUNK = 64  # pictures in memory at a time, a worker each
 
@@ -48,22 +50,32 @@ def look(path: Path) -> Look:
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
         return Look(path, 0, 0, digest, empty, True, "does not decode")
-    gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
+    bgr = np.asarray(image, np.uint8)
+    gray = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY), np.uint8)
     rows, columns = gray.shape
     flat = float(gray.std()) < 4
-    return Look(path, columns, rows, digest, difference_hash(gray), flat, _fault(path, data, gray, flat))
+    return Look(path, columns, rows, digest, difference_hash(gray), flat, _fault(path, data, bgr, flat))
 
 
-def _fault(path: Path, data: bytes, gray: NDArray[np.uint8], flat: bool) -> str:
-    if data[:2] == b"\xff\xd8":
-        if b"\xff\xd9" not in data[-64:]:
-            return "JPEG without its end: cut off"
-        lowest = gray[-max(2, gray.shape[0] // 20) :]
-        if gray.shape[0] > 40 and (lowest == 128).all():
-            return "grey from some line on: cut off"
-    elif path.suffix.lower() in (".jpg", ".jpeg"):
+def _fault(path: Path, data: bytes, bgr: U8, flat: bool) -> str:
+    if fault := cut_off(data, bgr):
+        return fault
+    if data[:2] != b"\xff\xd8" and path.suffix.lower() in (".jpg", ".jpeg"):
         return "named .jpg, but no JPEG"
     return "one flat colour" if flat else ""
+
+
+def cut_off(data: bytes, bgr: U8) -> str:
+    """Why a picture that decodes to `bgr`, uint8 (height, width, 3), is not whole; "" where it is.
+
+    Decoders fill what is missing of a JPEG with grey and say nothing.
+    """
+    if data[:2] != b"\xff\xd8":
+        return ""
+    if b"\xff\xd9" not in data[-64:]:
+        return "JPEG without its end: cut off"
+    lowest = bgr[-max(2, bgr.shape[0] // 20) :]
+    return "grey from some line on: cut off" if bgr.shape[0] > 40 and (lowest == 128).all() else ""
 
 
 def scan(paths: Sequence[Path], workers: int, progress: Callable[[int], None]) -> Iterator[Look]:

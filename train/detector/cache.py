@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from edge_agent.detect_tflite import suppress
-from edge_agent.errors import ConfigError, ModelError, NotFoundError
+from edge_agent.errors import ConfigError, ImageError, ModelError, NotFoundError
 from edge_agent.preprocess import letterbox
 from edge_agent.records import F32, U8
 from train.detector.geometry import iou_matrix
@@ -120,12 +120,13 @@ def _yunet(model: Path, sides_px: tuple[int, ...]) -> Finder:
     return look
 
 
-def build_cache(folder: Path, photos: list[Photo], teacher: Teacher | None = None) -> None:
+def build_cache(folder: Path, photos: list[Photo], teacher: Teacher | None = None) -> list[str]:
     """Write `pixels.bin` and `photographs.json`; a finished cache of the same photographs, labels and teacher is kept.
 
+    Returns a line for each photograph that is left out because it is damaged: what is wrong with it.
     A photograph is the same where its bytes are: a copy of the folder, with other times, makes nothing anew.
     teacher: finds the face of a portrait; without it, or where it finds none or several, a portrait is left out.
-    Raises ConfigError where no photograph is left, DiskError where the folder cannot be written.
+    Raises ConfigError or ImageError where no photograph is left, DiskError where the folder cannot be written.
     """
     index = folder / INDEX
     asked = [[f"{photo.source}/{photo.name}", photo.sha256()] for photo in photos if teacher or not photo.portrait]
@@ -134,32 +135,55 @@ def build_cache(folder: Path, photos: list[Photo], teacher: Teacher | None = Non
         book = json.loads(index.read_text())
         size = sum(int(np.prod(entry["shape"])) for entry in book["entries"])
         whole = (folder / PIXELS).stat().st_size == size
-        if whole and (book["asked"], book["teacher"]) == (asked, sha256) and _same_labels(book["entries"], photos):
-            return
+        left_out = set(book["left_out"])
+        known = [photo for photo in photos if f"{photo.source}/{photo.name}" not in left_out]
+        if whole and (book["asked"], book["teacher"]) == (asked, sha256) and _same_labels(book["entries"], known):
+            return [_fault(photo) for photo in photos if f"{photo.source}/{photo.name}" in left_out]
     try:
         index.unlink(missing_ok=True)  # before its pixels change: a kill in between leaves no index of others
         (folder / ANSWERS).unlink(missing_ok=True)
     except OSError as error:
         raise DiskError(f"cannot write in {folder}: {error.strerror}; give another folder as --cache") from error
     entries, offset = [], 0
+    damaged: dict[str, str] = {}
     with write_atomically(folder / PIXELS) as out:
         for photo in photos:
-            image, boxes, classes = photo.pixels(), photo.boxes, photo.classes
-            if photo.portrait:
-                boxes, classes = teacher.portrait(image)[:, :4] if teacher else photo.boxes, (photo.portrait,)
+            if photo.portrait and not teacher:
+                continue
+            name = f"{photo.source}/{photo.name}"
+            try:
+                image, boxes, classes = photo.pixels(), photo.boxes, photo.classes
+            except ImageError as error:
+                damaged[name] = str(error)
+                continue
+            if photo.portrait and teacher:
+                boxes, classes = teacher.portrait(image)[:, :4], (photo.portrait,)
                 if len(boxes) != 1:
                     continue
             bare = [label == BARE for label in classes]
-            name = f"{photo.source}/{photo.name}"
             entries.append(
                 {"name": name, "offset": offset, "shape": image.shape, "boxes": boxes.tolist(), "bare": bare}
             )
             out.write(image.tobytes())
             offset += image.size
+    if not entries and damaged:
+        first = next(iter(damaged.values()))
+        raise ImageError(f"no photograph is left to train on, {len(damaged)} damaged, the first: {first}")
     if not entries:
         raise ConfigError("no photograph is left to train on: the teacher finds no face in any; give other sources")
     with write_atomically(index) as out:
-        out.write(json.dumps({"asked": asked, "teacher": sha256, "entries": entries}).encode())
+        book = {"asked": asked, "teacher": sha256, "entries": entries, "left_out": list(damaged)}
+        out.write(json.dumps(book).encode())
+    return list(damaged.values())
+
+
+def _fault(photo: Photo) -> str:
+    """Why its pixels cannot be had: read again, since the folder may have moved."""
+    try:
+        photo.pixels()
+    except ImageError as error:
+        return str(error)
+    return f"{photo.path} was damaged"
 
 
 def _same_labels(entries: list[dict[str, Any]], photos: list[Photo]) -> bool:

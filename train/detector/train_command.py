@@ -18,7 +18,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from edge_agent.errors import ConfigError, NotFoundError, UsageError
 from export.source import DETECTOR_RECORD, DETECTOR_START, DETECTOR_WEIGHTS
 from train.detector.augment import Recipe
-from train.detector.photos import FACELESS, Photo, read_faceless, read_photos
+from train.detector.photos import FACELESS, Photo, read_faceless, read_photos, say_left_out
 from train.detector.release import SHIPPED_INPUT
 from train.detector.things import Things
 from train.files import write_json
@@ -145,7 +145,8 @@ def run(args: argparse.Namespace) -> int:
     print(
         f"{network.count_params()} parameters; {'resumed at' if resumed else 'start, step'} {training.step}", flush=True
     )
-    build_cache(args.cache, photos, teacher)
+    if left_out := say_left_out(build_cache(args.cache, photos, teacher)):
+        print(f"{len(photos)} photographs{left_out}", flush=True)
     if teacher:
         ask_teacher(args.cache, teacher)
     with Tracking(args.run, described, enabled=not args.no_mlflow) as tracking:

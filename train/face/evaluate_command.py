@@ -13,7 +13,7 @@ from edge_agent import classify, detect
 from edge_agent.classify import LiteRtClassifier, open_classifier
 from edge_agent.config import ClassifierConfig, DetectorConfig
 from edge_agent.detect import open_detector
-from edge_agent.errors import ModelError, UsageError
+from edge_agent.errors import ImageError, ModelError, UsageError
 from edge_agent.preprocess import crops
 from edge_agent.quality import is_shown, sureness
 from edge_agent.records import F32, Detector
@@ -21,7 +21,7 @@ from train import ledger
 from train.detector.evaluate import Look, false_rows, found_faces, measure
 from train.detector.evaluate_command import MAIN_SOURCES, as_json, table
 from train.detector.geometry import corners
-from train.detector.photos import FACELESS, Photo, read_faceless, read_photos
+from train.detector.photos import FACELESS, Photo, read_faceless, read_photos, say_left_out
 
 NOWHERE = "no labelled face"
 SAYS = ("none", "in part", "surely one")
@@ -53,12 +53,22 @@ def run(args: argparse.Namespace) -> int:
         sets[FACELESS] = read_photos(args.data, args.split, (FACELESS,))
     if args.faceless:
         sets["faceless"] = read_faceless(args.faceless)
-    views = {name: [_look(photo, detector, classifier) for photo in photos] for name, photos in sets.items()}
+    views: dict[str, list[_View]] = {name: [] for name in sets}
+    faults: list[str] = []
+    for name, photo in ((name, photo) for name, photos in sets.items() for photo in photos):
+        try:
+            views[name].append(_look(photo, detector, classifier))
+        except ImageError as error:
+            faults.append(str(error))
+    left_out = say_left_out(faults)
+    if not views[""]:
+        raise ImageError(f"every photograph of {', '.join(args.sources)} in {args.split} is damaged; copy them again")
     counts: dict[str, NDArray[np.int64]] = {}
     for name, view in ((name, view) for name, all_ in views.items() for view in all_):
         for label, says in view.said():
             counts.setdefault(name or label, np.zeros(len(SAYS), np.int64))[says] += 1
-    print(f"{args.split} of {', '.join(args.sources)}: {len(sets[''])} photographs, score {detector.score_threshold:g}")
+    photographs = f"{len(views[''])} photographs{left_out}"
+    print(f"{args.split} of {', '.join(args.sources)}: {photographs}, score {detector.score_threshold:g}")
     print(f"\n| boxes on | n | {' | '.join(SAYS)} |\n|---|---|{'---|' * len(SAYS)}")
     for name, row in sorted(counts.items()):
         print(f"| {name} | {row.sum()} | {' | '.join(map(str, row))} |")
@@ -72,7 +82,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"predict: {left} boxes on {len(views[name])} pictures without a face ({name})")
     figures = {name: dict(zip(SAYS, map(int, row), strict=True)) for name, row in counts.items()}
     shown = {name: as_json(result) for name, result in rows}
-    ledger.enter(args.log, args.model, args.split, {"sources": args.sources, "boxes": figures, **shown})
+    noted = {"sources": args.sources, "left_out": len(faults), "boxes": figures, **shown}
+    ledger.enter(args.log, args.model, args.split, noted)
     return 0
 
 

@@ -16,7 +16,7 @@ from edge_agent.config import DetectorConfig
 from edge_agent.detect import SHIPPED, open_detector
 from edge_agent.errors import ConfigError, ModelError, NotFoundError
 from export.source import FACE_BRANCH, RECORD_NAME, read_record
-from train.detector.photos import FACELESS, Photo, read_faceless, read_photos
+from train.detector.photos import FACELESS, Photo, read_faceless, read_photos, say_left_out
 from train.files import require_writable, write_json
 from train.runs.tracking import log_to_run
 from train.settings import read_settings
@@ -135,11 +135,11 @@ def _examples(args: argparse.Namespace, config: FaceTraining, record: dict[str, 
         if split == "train" and args.faceless:
             photos += read_faceless(args.faceless)
         folder = args.cache / split
-        build_cache(folder, photos, teacher)
+        left_out = say_left_out(build_cache(folder, photos, teacher))
         if teacher:
             ask_teacher(folder, teacher)
         cache = Cache(folder, looked_at, teacher=teacher)
-        print(f"{split}: looking at {len(cache)} photographs", flush=True)
+        print(f"{split}: looking at {len(cache)} photographs{left_out}", flush=True)
         found = of_photographs(cache, detector, px, margin)
         if split == "train":
             found = found.without_most_easy(rng)

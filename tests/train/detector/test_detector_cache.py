@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_agent.errors import ConfigError, ModelError, NotFoundError
+from edge_agent.errors import ConfigError, ImageError, ModelError, NotFoundError
 from edge_agent.records import F32, U8
 from train.detector.cache import (
     ANSWERS,
@@ -103,6 +103,25 @@ def test_a_cache_that_cannot_be_written_and_one_of_nothing_are_said(data: Path, 
         build_cache(tmp_path / "file", photos(data))
     with pytest.raises(ConfigError, match="no photograph is left to train on"):
         build_cache(tmp_path / "cache", [photo for photo in photos(data) if photo.portrait])
+
+
+def test_a_damaged_photograph_is_left_out_and_named_each_time(data: Path, tmp_path: Path) -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (300, 400, 3), dtype=np.uint8)
+    whole = cv2.imencode(".jpg", noise)[1].tobytes()
+    path = data / "crops/without_mask/b.jpg"
+    path.write_bytes(whole[: len(whole) // 2])
+    (fault,) = build_cache(tmp_path / "cache", photos(data), teacher())
+    assert fault.startswith(f"{path} cannot be decoded, or only in part")
+    assert Cache(tmp_path / "cache").sources == ["negatives"]
+    stamp = (tmp_path / "cache" / INDEX).stat().st_mtime_ns
+    assert build_cache(tmp_path / "cache", photos(data), teacher()) == [fault]
+    assert (tmp_path / "cache" / INDEX).stat().st_mtime_ns == stamp
+    path.write_bytes(whole)
+    assert build_cache(tmp_path / "cache", photos(data), teacher()) == []
+    assert Cache(tmp_path / "cache").sources == ["crops", "negatives"]
+    path.write_bytes(b"")
+    with pytest.raises(ImageError, match=r"no photograph is left to train on, 1 damaged, the first: .*b\.jpg cannot"):
+        build_cache(tmp_path / "cache", [photo for photo in photos(data) if photo.path == path], teacher())
 
 
 def test_what_is_no_teacher_is_refused(tmp_path: Path) -> None:

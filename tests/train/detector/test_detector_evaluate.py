@@ -142,6 +142,20 @@ def test_a_photograph_that_is_gone_and_one_that_is_none_are_told_apart(photograp
         first.pixels()
 
 
+def test_a_photograph_that_is_not_whole_is_refused(photographs: Path) -> None:
+    first = read_photos(photographs, "test", ("ilc2021",))[0]
+    noise = np.random.default_rng(1).integers(0, 255, (300, 400, 3), dtype=np.uint8)
+    whole = cv2.imencode(".jpg", noise)[1].tobytes()
+    half = whole[: len(whole) // 2]
+    for data, says in ((half, "cannot be decoded, or only in part"), (half + b"\xff\xd9", "grey from some line on")):
+        first.path.write_bytes(data)
+        assert cv2.imread(str(first.path)) is not None, "OpenCV takes the file for a picture"
+        with pytest.raises(ImageError, match=rf"a\.jpg .*{says}.*; replace or remove it"):
+            first.pixels()
+    first.path.write_bytes(whole)
+    assert first.pixels().shape == (300, 400, 3)
+
+
 def test_a_table_that_a_spreadsheet_wrote_is_read(photographs: Path) -> None:
     table = photographs / "splits.csv"
     table.write_bytes(b"\xef\xbb\xbf" + table.read_bytes())

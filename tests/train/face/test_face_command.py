@@ -135,6 +135,31 @@ def test_the_boxes_of_a_split_are_counted_by_what_is_said_of_them(
     assert f"| without_mask | {sum(counts.values())} | {counts['none']} |" in out
 
 
+def test_a_photograph_that_is_not_whole_is_named_left_out_and_counted(
+    photographs: Path, whole: RunResult, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, log = shutil.copytree(photographs / "data", tmp_path / "data"), tmp_path / "evaluations.jsonl"
+    half, empty, learnt = (data / f"own/images/{number}.jpg" for number in (4, 9, 1))
+    for path in (half, learnt):
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    empty.write_bytes(b"")
+    (data / "own/labels/9.txt").write_text("1 0.5 0.5 0.2 0.2\n")
+    with (data / "splits.csv").open("a") as table:
+        table.write("own,9,9,val\n")
+    assert main(["evaluate-face", "--data", str(data), "--sources", "own", "--split", "val", "--log", str(log)]) == 0
+    said = capsys.readouterr()
+    assert "val of own: 1 photographs, 2 damaged and left out, score" in said.out
+    named = [line.split(" ")[1] for line in said.err.splitlines() if line.startswith("train: ")]
+    assert named == [str(half), str(empty)]
+    assert json.loads(log.read_text())["left_out"] == 2
+    given = words(photographs, shutil.copytree(whole.folder, tmp_path / "run"))
+    given[given.index("--data") + 1], given[given.index("--cache") + 1] = str(data), str(tmp_path / "cache")
+    assert main(given) == 0
+    said = capsys.readouterr()
+    assert "train: looking at 5 photographs, 1 damaged and left out" in said.out
+    assert f"train: {learnt} cannot be decoded, or only in part; replace or remove it; it is left out" in said.err
+
+
 def test_what_cannot_be_trained_or_kept_is_said_in_one_line(
     branched: Path, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
