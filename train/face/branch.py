@@ -5,6 +5,7 @@ What the classifier says of masks does not change, and the device runs the backb
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import io
 import zipfile
@@ -16,7 +17,7 @@ import numpy as np
 from keras import layers
 
 from edge_agent.errors import ConfigError, ModelError
-from export.source import FACE_BRANCH, read_face_branch
+from export.source import FACE_BRANCH, RECORD_NAME, read_face_branch
 from train.files import write_atomically
 
 
@@ -36,8 +37,10 @@ def build_branch(shape: tuple[int, int, int], filters: int) -> keras.Model:
 
 
 def trunk(classifier: keras.Model, layer: str) -> keras.Model:
-    """RGB 0..255 (n, s, s, 3) to the map that the branch reads."""
+    """RGB 0..255 (n, s, s, 3) to the map that the branch reads. Raises ConfigError where the layer gives none."""
     below, backbone = _parts(classifier, layer)
+    if layer not in _maps(classifier):
+        raise ConfigError(f"the layer {layer!r} of this classifier gives no map of rows and columns; name another")
     picture = keras.Input(classifier.input.shape[1:])
     inside = keras.Model(backbone.input, backbone.get_layer(layer).output)
     return keras.Model(picture, inside(_through(below, picture), training=False))
@@ -67,6 +70,13 @@ def _parts(classifier: keras.Model, layer: str) -> tuple[list[Any], keras.Model]
     raise ConfigError(f"this classifier has no backbone with a layer {layer!r}; name one of its layers")
 
 
+def _maps(classifier: keras.Model) -> dict[str, int]:
+    """The layers inside the classifier's parts that give one map of rows and columns, and its channels."""
+    inside = [inner for part in classifier.layers if isinstance(part, keras.Model) for inner in part.layers]
+    given = [(inner.name, inner.output) for inner in inside]
+    return {name: int(out.shape[-1]) for name, out in given if not isinstance(out, list) and len(out.shape) == 4}
+
+
 def save(folder: Path, branch: keras.Model) -> str:
     """Write its weights, in the order of its layers, beside the classifier's; their SHA-256."""
     out = io.BytesIO()
@@ -81,10 +91,26 @@ def with_branch(classifier: keras.Model, folder: Path, record: dict[str, Any]) -
     """The classifier with the branch that lies in `folder`, as its record says. Raises NotFoundError or ModelError."""
     content = read_face_branch(folder, record)
     try:
-        layer, filters = str(record["face"]["layer"]), int(record["face"]["filters"])
-        branch = build_branch(trunk(classifier, layer).output.shape[1:], filters)
         with np.load(io.BytesIO(content)) as arrays:
-            branch.set_weights([arrays[name] for name in sorted(arrays.files)])
-    except (KeyError, TypeError, ValueError, OverflowError, EOFError, zipfile.BadZipFile) as error:
+            weights = [arrays[name] for name in sorted(arrays.files)]
+        layer, filters = str(record["face"].get("layer")), int(record["face"]["filters"])
+        _check_layer(classifier, folder, layer, int(weights[0].shape[2]))  # of the first convolution's kernel
+        branch = build_branch(trunk(classifier, layer).output.shape[1:], filters)
+        branch.set_weights(weights)
+    except (LookupError, TypeError, ValueError, OverflowError, EOFError, zipfile.BadZipFile) as error:
         raise ModelError(f"{folder / FACE_BRANCH} is of another branch: {str(error)[:160]}; train it again") from error
     return attach(classifier, layer, branch)
+
+
+def _check_layer(classifier: keras.Model, folder: Path, layer: str, channels: int) -> None:
+    """Is this the map that the branch in `folder` learnt from, as far as can be told? Raises ModelError."""
+    maps = _maps(classifier)
+    if maps.get(layer) == channels:
+        return
+    found = f"whose map has {maps[layer]} channels" if layer in maps else "and its network has no such map"
+    fitting = [name for name, count in maps.items() if count == channels]
+    near = ", ".join(difflib.get_close_matches(layer, fitting, 3, 0)) or "no layer of it"
+    raise ModelError(
+        f"{folder / RECORD_NAME}: its face.layer is {layer!r}, {found}; {FACE_BRANCH} reads {channels} channels, which "
+        f"{near} would give; put back the layer it was trained on, or run train-face again"
+    )

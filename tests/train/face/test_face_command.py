@@ -178,6 +178,9 @@ def test_what_cannot_be_trained_or_kept_is_said_in_one_line(
     (tmp_path / "layer.toml").write_text(CONFIG.replace("block_2_relu", "block_99"))
     status, line = says(*words(photographs, branched), "--config", str(tmp_path / "layer.toml"))
     assert (status, "no backbone with a layer 'block_99'" in line) == (78, True)
+    (tmp_path / "pool.toml").write_text(CONFIG.replace("block_2_relu", "pool"))
+    status, line = says(*words(photographs, branched), "--config", str(tmp_path / "pool.toml"))
+    assert (status, "the layer 'pool' of this classifier gives no map of rows and columns" in line) == (78, True)
     assert says("evaluate-face", "--score", "2") == (2, "train: --score is 2.0; give a number between 0 and 1")
     bare = tmp_path / "bare"
     bare.mkdir()
@@ -210,11 +213,20 @@ def test_a_branch_is_not_lost_where_a_run_without_one_is_kept(
     ("change", "says"),
     [
         (["none"], "its face is ['none'], no table"),
-        ({"layer": None}, "no backbone with a layer 'None'"),
+        (
+            {"layer": None},
+            "{folder}/model.json: its face.layer is 'None', and its network has no such map; face",
+        ),
+        ({"layer": "block_2_rule"}, " channels, which block_2_relu, "),
+        (
+            {"layer": "block_1_relu"},
+            "is 'block_1_relu', whose map has {half} channels; face.npz reads {all} channels",
+        ),
+        ({"layer": "pool"}, "its face.layer is 'pool', and its network has no such map"),
         ({"filters": 1e400}, "is of another branch"),
         ({"filters": 12}, "is of another branch"),
     ],
-    ids=["list", "no layer", "infinite", "other size"],
+    ids=["list", "no layer", "misspelt layer", "another layer", "no map", "infinite", "other size"],
 )
 def test_a_strange_entry_of_the_record_is_said(
     branched: Path, tmp_path: Path, change: list[str] | dict[str, object], says: str
@@ -223,5 +235,9 @@ def test_a_strange_entry_of_the_record_is_said(
     record = json.loads((folder / "model.json").read_text())
     record["face"] = record["face"] | change if isinstance(change, dict) else change
     (folder / "model.json").write_text(json.dumps(record))
-    with pytest.raises(MaskwatchError, match=re.escape(says)):
+    channels = np.load(folder / "face.npz")["00"].shape[2]
+    says = says.format(folder=folder, half=channels // 2, all=channels)
+    with pytest.raises(MaskwatchError, match=re.escape(says)) as raised:
         load_classifier(resolve(str(folder)))
+    assert raised.value.exit_status == 65
+    assert "\n" not in str(raised.value)
