@@ -28,6 +28,7 @@ from export.report import VariantReport
 from export.runtimes import Trial, trials
 from export.source import RECORD_NAME, WEIGHTS_END, Source
 from train.data import Dataset
+from train.face.doubt import doubt
 
 Say = Callable[[str], None]
 FEWEST_GATE_CROPS = 500
@@ -110,7 +111,9 @@ def export(source: Source, dataset: Dataset, order: Order, say: Say) -> list[Var
     say(f"asking Keras about {len(faces)} gate faces")
     raw = convert.predict(model, faces.pictures)
     _are_probabilities(source, raw[0])
-    judge = _Judge(source, order, faces, _answers(source, raw), say)
+    answers = _answers(source, raw)
+    _doubt_face_branch(source, answers, say)
+    judge = _Judge(source, order, faces, answers, say)
     return [_variant(judge, model, variant, calibration) for variant in order.variants]
 
 
@@ -273,3 +276,12 @@ def _are_probabilities(source: Source, outputs: F32) -> None:
             f"{source.keras_file} gives values from {outputs.min():.3g} to {outputs.max():.3g} whose sum is off 1 by "
             f"{worst:.3g}: no probabilities; end it with a softmax over the labels"
         )
+
+
+def _doubt_face_branch(source: Source, answers: Answers, say: Say) -> None:
+    """The gates compare with Keras, and a branch that tells nothing agrees with itself. answers: of faces alone."""
+    if why := doubt(source.record.get("face")):
+        say(f"warning: the face branch {why}; run train-face with more photographs, or leave its entry out")
+    none, count = int((answers.faces <= 0).sum()), len(answers.faces)
+    if 2 * none > count:
+        say(f"warning: the face branch takes {none} of {count} gate faces for none, and a device would not count them")

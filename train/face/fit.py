@@ -75,7 +75,8 @@ def thresholds(answers: F32, examples: Examples, score: float, lost: float, unsu
     """
     seen = examples.faces & (examples.scores >= score)
     none_below, sure_from = (float(np.quantile(answers[seen], share)) for share in (lost, unsure))
-    found = {"none_below": round(none_below, 3), "sure_from": round(max(sure_from, none_below + 0.05), 3)}
+    none_below = min(round(none_below, 3), 0.999)  # what is counted below is what the device will leave out
+    found = {"none_below": none_below, "sure_from": round(min(max(sure_from, none_below + 0.05), 1.0), 3)}
     for name, least in (("own_score", score), ("half_score", score / 2)):
         rows = ~examples.faces & (examples.scores >= least)
         found[f"boxes_without_face_{name}"] = float(rows.sum())

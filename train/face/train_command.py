@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from edge_agent.detect import SHIPPED, open_detector
 from edge_agent.errors import ConfigError, ModelError, NotFoundError
 from export.source import FACE_BRANCH, RECORD_NAME, read_record
 from train.detector.photos import FACELESS, Photo, read_faceless, read_photos, say_left_out
+from train.face.doubt import doubt
 from train.files import require_writable, write_json
 from train.runs.tracking import log_to_run
 from train.settings import read_settings
@@ -98,6 +100,9 @@ def run(args: argparse.Namespace) -> int:
         print(f"{epoch:3d}  loss {loss:.4f}", flush=True)
     figures = thresholds(Maps.of(front, val, 1, None).answers(branch), val, score, config.lost, config.unsure)
     print(json.dumps(figures), flush=True)
+    if why := doubt({"metrics": figures}):
+        hint = "give it more photographs or epochs, and look at what evaluate-face says"
+        print(f"train: warning: the face branch {why}; {hint}", file=sys.stderr, flush=True)
     book: dict[str, Any] = config.model_dump() | {
         "none_below": figures.pop("none_below"),
         "sure_from": figures.pop("sure_from"),

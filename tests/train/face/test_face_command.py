@@ -135,6 +135,31 @@ def test_the_boxes_of_a_split_are_counted_by_what_is_said_of_them(
     assert f"| without_mask | {sum(counts.values())} | {counts['none']} |" in out
 
 
+def test_a_branch_that_cannot_tell_is_kept_with_a_warning_and_export_warns_too(
+    photographs: Path, whole: RunResult, drawn_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One face of val has lost its label and was looked at: nothing, it says. No branch tells it from the other."""
+    data, folder = shutil.copytree(photographs / "data", tmp_path / "data"), tmp_path / "run"
+    (data / "own/labels/4.txt").write_text("")
+    boxes = [face.box for face in open_detector(DetectorConfig()).detect(cv2.imread(str(data / "own/images/4.jpg")))]
+    rows = [f"own/4,{box.x},{box.y},{box.x + box.w},{box.y + box.h},nothing\n" for box in boxes]
+    (tmp_path / "looked_at.csv").write_text(f"photograph,left,top,right,bottom,is\n{''.join(rows)}")
+    (tmp_path / "face.toml").write_text(f'{CONFIG}looked_at = "looked_at.csv"\n')
+    given = words(photographs, shutil.copytree(whole.folder, folder))
+    for option, path in (("--data", data), ("--config", tmp_path / "face.toml"), ("--cache", tmp_path / "cache")):
+        given[given.index(option) + 1] = str(path)
+    assert main(given) == 0
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("train: warning: ")]
+    assert re.search(
+        r"the face branch takes \d of [1-9] boxes without a face and \d of \d faces of val for none: ", line
+    )
+    assert json.loads((folder / "model.json").read_text())["face"]["metrics"]["boxes_without_face_half_score"] >= 1
+    options = ["--data", str(drawn_data), "--out", str(tmp_path / "out"), "--no-mlflow", "--claim", "litert"]
+    assert export([str(folder), *options, "--variant", "float32"]) == 0
+    said = line.removeprefix("train: ").rpartition("; ")[0]
+    assert f"export: {said}; run train-face with more photographs" in capsys.readouterr().err
+
+
 def test_a_photograph_that_is_not_whole_is_named_left_out_and_counted(
     photographs: Path, whole: RunResult, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
