@@ -6,14 +6,14 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from edge_agent.config import HttpConfig
 from edge_agent.web import WebSources
-from web_support import BrightFaces, Running, encoded, picture, running
+from web_support import BrightFaces, Running, comes_true, encoded, picture, running
 
 JPEG = {"content-type": "image/jpeg"}
 OTHER = "127.0.0.2"  # the loopback network has many addresses
@@ -46,15 +46,6 @@ def dripping(ones: list[socket.socket]) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
-
-
-def comes_true(what: Callable[[], bool], within_s: float = 10) -> bool:
-    deadline = time.monotonic() + within_s
-    while not what():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def held_bytes(on: Running) -> int:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import shutil
 import sqlite3
-import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -15,7 +13,7 @@ import pytest
 from edge_agent.web import WebState
 from edge_agent.web import app as web_app
 from edge_agent.web.history import History
-from web_support import LABELS, Running, running, visit
+from web_support import LABELS, Running, comes_true, running, visit
 
 AT = "2026-01-31T08:00:00Z"
 
@@ -54,15 +52,6 @@ def said(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()} - {"history.db-wal", "history.db-shm"}
-
-
-def comes_true(what: Callable[[], bool], within_s: float = 10) -> bool:
-    deadline = time.monotonic() + within_s
-    while not what():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 @pytest.mark.parametrize(

@@ -17,22 +17,13 @@ import pytest
 from edge_agent.health import Health
 from edge_agent.run_command import SAMPLE
 from edge_agent.web import WebSources, WebState
-from web_support import LABELS, Running, running, visit
+from web_support import LABELS, Running, comes_true, running, visit
 
 
 def kill(on: Running, deed: Callable[[], object] | None = None) -> None:
     """End the event loop of the server under it: what a mistake in it, or a lack of memory, would do."""
     loop = on.server._server._loop
     loop.call_soon_threadsafe(deed or loop.stop)
-
-
-def comes_true(what: Callable[[], bool], within_s: float = 15) -> bool:
-    deadline = time.monotonic() + within_s
-    while not what():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def is_refused(on: Running) -> bool:

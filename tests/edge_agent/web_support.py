@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -125,6 +125,15 @@ def visit(number: int, label: str, at: str, type_: str = "end", camera: str = "d
         "box": [1, 2, 30, 40], "static": False, "frames": 9, "first_seen": at, "last_seen": at, "duration_s": 2.5,
         "boot": "b", "monotonic_s": 1.0, "clock_synchronised": True, **more,
     }  # fmt: skip
+
+
+def comes_true(what: Callable[[], bool], within_s: float = 15) -> bool:
+    deadline = time.monotonic() + within_s
+    while not what():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 @contextlib.contextmanager
