@@ -60,6 +60,7 @@ def names(folder: Path) -> set[str]:
     ids=["the file", "its log too", "the folder"],
 )
 def test_a_history_deleted_while_it_is_in_use_begins_anew_and_that_is_said_once(tmp_path, state, caplog, deleted):
+    caplog.set_level(logging.WARNING)
     path = tmp_path / "state" / "history.db"
     with running(state=state, history=path) as on:
         happen(state, 1, 2)
@@ -92,6 +93,7 @@ def test_a_deletion_is_noticed_while_nothing_happens_and_nobody_looks(tmp_path, 
 
 
 def test_another_file_put_in_its_place_keeps_what_it_holds(tmp_path, state, caplog):
+    caplog.set_level(logging.WARNING)
     path, other = tmp_path / "history.db", tmp_path / "other.db"
     remembered(other, 11, 12)
     with running(state=state, history=path) as on:
