@@ -56,7 +56,8 @@ def load_model(source: Source, size: tuple[int, int] | None) -> Any:
     if not source.keras_file.name.endswith(WEIGHTS_END):
         model = convert.load_keras(source.keras_file)
         if size not in (None, convert.input_size(model)):
-            raise UsageError(f"{source.keras_file} takes {convert.input_size(model)} px; leave --size out")
+            width, height = convert.input_size(model)
+            raise UsageError(f"{source.keras_file} takes {width}x{height} px; leave --size out, or release it again")
         return model
     record = source.record
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -175,10 +176,13 @@ def finish(made: Draft, runtime: Runtime, outcome: Outcome, order: Order, recipe
     """Prove it in the runtimes it claims, set tolerances, and write it: under its release name, or as refused."""
     variant = made.manifest.quantisation
     release = order.folder / f"{order.name}-{variant}.tflite"
-    candidate = order.folder / f"{order.name}-{variant}.tflite.candidate"
-    write(candidate, made.bytes)
-    say(f"{variant}: proving it in {', '.join(order.claimed)}")
-    tried = trials(candidate, order.claimed)
+    candidate = order.folder / f"{release.name}.candidate.{os.getpid()}"  # another export may write here too
+    try:
+        write(candidate, made.bytes)
+        say(f"{variant}: proving it in {', '.join(order.claimed)}")
+        tried = trials(candidate, order.claimed)
+    finally:
+        candidate.unlink(missing_ok=True)
     found = faults_of(made, runtime)
     made = made.proven(tried, found)
     blind = blind_to(made, found)
@@ -188,7 +192,6 @@ def finish(made: Draft, runtime: Runtime, outcome: Outcome, order: Order, recipe
     passed = outcome.passed and not faults
     target = release if passed else order.folder / f"{release.name}.refused"
     write(target, content)
-    candidate.unlink()
     if not passed:
         release.unlink(missing_ok=True)
     say(f"{variant}: {'passed' if passed else 'REFUSED'}, {target}")

@@ -106,9 +106,12 @@ def _from_weights(path: Path) -> Source:
 
 
 def _from_folder(folder: Path) -> Source:
-    """A run's model.keras; else weights beside the model.json that says of which network they are."""
+    """A run's model.keras; else a detector's average; else weights beside the model.json that says of which network
+    they are."""
     if (folder / MODEL_NAME).is_file():
         return _from_file(folder / MODEL_NAME)
+    if (folder / DETECTOR_WEIGHTS).is_file():  # beside it lies what the run started from
+        return _from_weights(folder / DETECTOR_WEIGHTS)
     weights = sorted(path for path in folder.glob(f"*{WEIGHTS_END}") if not path.name.startswith("."))
     if not weights:
         raise NotFoundError(f"{folder} holds no {MODEL_NAME} and no weights; give the folder of a finished run")

@@ -130,6 +130,16 @@ def test_weights_are_named_where_a_folder_holds_several(tmp_path: Path) -> None:
         resolve(str(tmp_path / "other.weights.h5"))
 
 
+def test_the_average_of_a_detector_s_run_is_taken_not_what_it_started_from(tmp_path: Path) -> None:
+    for name in ("average.weights.h5", "start.weights.h5"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "detector.json").write_text('{"channels": 48}')
+    source = resolve(str(tmp_path))
+    assert source.keras_file.name == "average.weights.h5"
+    assert source.record["kind"] == "detector"
+    assert source.record["channels"] == 48
+
+
 def test_a_damaged_keras_file_is_called_so(tmp_path: Path) -> None:
     (tmp_path / "model.keras").write_bytes(b"PK cut off")
     with pytest.raises(ModelError, match="is damaged or cut off"):
