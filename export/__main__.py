@@ -95,9 +95,9 @@ def _export(args: argparse.Namespace) -> int:
 
     reports = export(source, dataset, order, _say)
     text = whole(order.name, order.version, source.keras_file.name, reports)
-    (order.folder / "export.md").write_text(text, "utf-8")
+    write(order.folder / "export.md", text.encode())
     record = {"name": order.name, "version": order.version, "variants": [report.to_json() for report in reports]}
-    (order.folder / "export.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+    write(order.folder / "export.json", f"{json.dumps(record, indent=1)}\n".encode())
     print(json.dumps(record) if args.json else text)
     passed = all(report.passed for report in reports)
     if args.release and passed:
@@ -147,6 +147,8 @@ def _order(args: argparse.Namespace, source: Source, variants: tuple[str, ...]) 
         raise UsageError(f"{where} is {recipe!r}; give one of auto, {', '.join(RECIPES)}")
     claimed = tuple(args.claim.split(",")) if args.claim else RUNTIMES
     size = None
+    if args.size and source.kind != "detector":
+        raise UsageError(f"--size is for detectors, and {source.keras_file} is a {source.kind}; leave it out")
     if args.size:
         width, _, height = args.size.partition("x")
         if not (width.isdecimal() and height.isdecimal()):

@@ -146,13 +146,17 @@ def test_a_damaged_keras_file_is_called_so(tmp_path: Path) -> None:
         load_keras(tmp_path / "model.keras")
 
 
-def test_wrong_usage_is_status_2(tmp_path: Path) -> None:
+def test_wrong_usage_is_status_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "model.keras").write_bytes(b"")
     assert main([str(tmp_path), "--variant", "int4"]) == 2
     assert main([str(tmp_path), "--variant", "all", "--release", str(tmp_path / "x")]) == 2
     assert main([str(tmp_path), "--claim", "onnx"]) == 2
     assert main([str(tmp_path), "--claim", "litert", "--recipe", "magic"]) == 2
+    assert main([str(tmp_path), "--claim", "litert", "--size", "100x100"]) == 2
+    assert "--size is for detectors" in capsys.readouterr().err
+    (tmp_path / "model.json").write_text('{"kind": "detector"}')
     assert main([str(tmp_path), "--claim", "litert", "--size", "big"]) == 2
+    assert "give WIDTHxHEIGHT" in capsys.readouterr().err
     (tmp_path / "notes.txt").write_text("x")
     assert main([str(tmp_path / "notes.txt")]) == 2
 
