@@ -88,12 +88,16 @@ def test_boxes_are_in_pixels_of_the_picture_after_exif_rotation(tmp_path: Path) 
     assert (x, y) == pytest.approx((40, 20), abs=3), "the square was 20 px from the left and 20 px from the top of 100"
 
 
-def test_a_video_is_read_frame_by_frame(tmp_path: Path) -> None:
-    path = tmp_path / "clip.avi"
+def plain_clip(path: Path, frames: int) -> Path:
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (100, 100))
-    for _ in range(5):
+    for _ in range(frames):
         writer.write(picture((0, 0, 255)))
     writer.release()
+    return path
+
+
+def test_a_video_is_read_frame_by_frame(tmp_path: Path) -> None:
+    path = plain_clip(tmp_path / "clip.avi", 5)
     found = list(predictor().predict_video(path))
     assert [p.image for p in found] == [f"{path}#{i}" for i in range(5)]
     assert all(p.faces[0].label == "with_mask" for p in found)
@@ -134,11 +138,7 @@ def test_a_damaged_place_in_a_video_is_passed_over_and_said_at_the_end_as_a_run_
 
 
 def test_a_video_that_breaks_off_gives_what_is_whole_and_says_so(tmp_path: Path) -> None:
-    path = tmp_path / "clip.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (100, 100))
-    for _ in range(20):
-        writer.write(picture((0, 0, 255)))
-    writer.release()
+    path = plain_clip(tmp_path / "clip.avi", 20)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     seen = []  # list.extend keeps what came before the error
     with pytest.raises(ImageError, match=r"frames came of 20 that .*clip\.avi states; it ends [\d.]+ s early"):

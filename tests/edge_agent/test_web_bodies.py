@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import threading
 import time
 from collections.abc import Iterator
 
@@ -13,7 +12,7 @@ import pytest
 
 from edge_agent.config import HttpConfig
 from edge_agent.web import WebSources
-from web_support import BrightFaces, Running, comes_true, encoded, picture, running
+from web_support import BrightFaces, Running, again_and_again, comes_true, encoded, picture, running
 
 JPEG = {"content-type": "image/jpeg"}
 OTHER = "127.0.0.2"  # the loopback network has many addresses
@@ -32,20 +31,8 @@ def upload(on: Running, body: bytes = b"", path: str = "/predict", address: str 
 @contextlib.contextmanager
 def dripping(ones: list[socket.socket]) -> Iterator[None]:
     """A byte each, again and again."""
-    stop = threading.Event()
-
-    def drip() -> None:
-        while not stop.wait(0.05):
-            for one in ones:
-                one.sendall(b"x")
-
-    thread = threading.Thread(target=drip)
-    thread.start()
-    try:
+    with again_and_again(lambda: [one.sendall(b"x") for one in ones], 0.05):
         yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 def held_bytes(on: Running) -> int:

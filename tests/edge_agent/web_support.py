@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -137,17 +138,14 @@ def comes_true(what: Callable[[], bool], within_s: float = 15) -> bool:
 
 
 @contextlib.contextmanager
-def playing(state: WebState, fps: float = 50, **more) -> Iterator[None]:
-    """A loop that shows a new picture again and again."""
+def again_and_again(deed: Callable[[], object], every_s: float) -> Iterator[None]:
+    """Something done beside the block, in a thread of its own."""
     stop = threading.Event()
 
     def loop() -> None:
-        index = 0
-        while not stop.wait(1 / fps):
-            state.show(view(index, **more))
-            index += 1
+        while not stop.wait(every_s):
+            deed()
 
-    state.show(view(0, **more))
     thread = threading.Thread(target=loop)
     thread.start()
     try:
@@ -155,3 +153,12 @@ def playing(state: WebState, fps: float = 50, **more) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
+
+
+@contextlib.contextmanager
+def playing(state: WebState, fps: float = 50, **more) -> Iterator[None]:
+    """A loop that shows a new picture again and again."""
+    numbers = itertools.count()
+    state.show(view(0, **more))
+    with again_and_again(lambda: state.show(view(next(numbers), **more)), 1 / fps):
+        yield
