@@ -9,7 +9,6 @@ one 640x480 photograph."""
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import sys
 import time
@@ -23,7 +22,7 @@ import numpy as np
 
 from edge_agent.detect import SHIPPED, YUNET_SCORE, HaarDetector, YuNetDetector
 from edge_agent.detect_tflite import TFLiteDetector
-from edge_agent.errors import MaskwatchError
+from edge_agent.errors import UsageError, exit_status
 from edge_agent.records import U8, Detector
 from train.detector.evaluate import (
     CLASSES,
@@ -36,7 +35,8 @@ from train.detector.evaluate import (
     score_for_false_boxes,
 )
 from train.detector.evaluate_command import LOWEST_SCORE, Squared, as_json, table, table_by_class_and_size
-from train.detector.photos import Photo, read_photos
+from train.detector.photos import FACELESS, Photo, read_photos
+from train.files import atomic_path, require_writable, write_atomically, write_json
 
 SETS = (("andrewmvd", "ilc2021"), ("macwin",), ("aizoo",))
 THREADS = (1, 2)
@@ -56,14 +56,20 @@ class Entry:
 def main() -> int:
     """Measure, print, and write what was asked for."""
     args = _parser().parse_args()
+    return exit_status("detectors", lambda: _run(args), "stopped")
+
+
+def _run(args: argparse.Namespace) -> int:
+    if args.repeats < 1:
+        raise UsageError(f"--repeats is {args.repeats}; give a count of 1 or more")
+    if args.plot and args.plot.suffix not in (".png", ".svg"):
+        raise UsageError(f"--plot is {args.plot}; give a .png or .svg file")
+    for path in filter(None, (args.markdown, args.json, args.plot)):
+        require_writable(path)
     cv2.setNumThreads(1)
-    try:
-        entries = _entries(args)
-        photos = {sources: read_photos(args.data, "test", sources) for sources in SETS[: 3 if args.all_sets else 1]}
-        negatives = read_photos(args.data, "test", ("negatives",))
-    except MaskwatchError as error:
-        print(f"detectors: {error}", file=sys.stderr)
-        return error.exit_status
+    entries = _entries(args)
+    photos = {sources: read_photos(args.data, "test", sources) for sources in SETS[: 3 if args.all_sets else 1]}
+    negatives = read_photos(args.data, "test", (FACELESS,))
     report: dict[str, object] = {"machine": f"{platform.machine()}, {_processor()}", "opencv": cv2.__version__}
     lines = [_times(entries, _picture(photos[SETS[0]]), args.repeats, report)]
     for sources, some in photos.items():
@@ -80,9 +86,10 @@ def main() -> int:
     lines.append(_negatives(entries, negatives, report))
     print("\n".join(lines))
     if args.markdown:
-        args.markdown.write_text("\n".join(lines) + "\n")
+        with write_atomically(args.markdown) as out:
+            out.write(("\n".join(lines) + "\n").encode())
     if args.json:
-        args.json.write_text(json.dumps(report, indent=1) + "\n")
+        write_json(args.json, report)
     return 0
 
 
@@ -197,7 +204,8 @@ def _plot(path: Path, entries: list[Entry], looks: dict[str, list[Look]], rows: 
     axes[0].set_ylabel("faces found")
     axes[-1].legend(fontsize=7)
     figure.tight_layout()
-    figure.savefig(path, dpi=90)
+    with atomic_path(path) as partial:
+        figure.savefig(partial, dpi=90)
 
 
 def _processor() -> str:

@@ -23,10 +23,7 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit status. Errors become one line on stderr, never a traceback."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    try:
-        return exit_status("edge-agent", lambda: _run(arguments))
-    except KeyboardInterrupt:
-        return 130
+    return exit_status("edge-agent", lambda: _run(arguments))
 
 
 def _run(arguments: Sequence[str]) -> int:

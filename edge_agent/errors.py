@@ -58,8 +58,11 @@ class ConfigError(MaskwatchError):
     exit_status = 78
 
 
-def exit_status(program: str, run: Callable[[], int]) -> int:
-    """The exit status of a command; an error of ours, or an output that is full, becomes one line on stderr."""
+def exit_status(program: str, run: Callable[[], int], stopped: str = "") -> int:
+    """The exit status of a command; an error of ours, or an output that is full, becomes one line on stderr.
+
+    stopped: said there after Ctrl-C.
+    """
     _print_every_name()
     try:
         status = run()
@@ -67,6 +70,10 @@ def exit_status(program: str, run: Callable[[], int]) -> int:
     except MaskwatchError as error:
         print(f"{program}: {error}", file=sys.stderr)
         return error.exit_status
+    except KeyboardInterrupt:
+        if stopped:
+            print(f"{program}: {stopped}", file=sys.stderr)
+        return 130  # 128 + SIGINT, as a shell has it
     except BrokenPipeError:  # the reader went away (`| head`)
         _drop_output()
         return 0

@@ -29,10 +29,7 @@ BOUNDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Export; 0 when every variant passed, 1 when a gate refused one."""
     args = _parser().parse_args(argv)
-    try:
-        return exit_status("export", lambda: _export(args))
-    except KeyboardInterrupt:
-        return 130
+    return exit_status("export", lambda: _export(args))
 
 
 def _parser() -> argparse.ArgumentParser:

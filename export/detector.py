@@ -14,12 +14,13 @@ from edge_agent.records import F32, U8, Box
 from edge_agent.runtime import Runtime, check_input, open_runtime
 from export import convert
 from export.build import draft
-from export.faces import GATE_SETS, boxed, photographs, read_picture
+from export.faces import GATE_SETS, boxed, photographs
 from export.gates import Differing, Gate, Outcome
 from export.pipeline import Order, Say, finish, metrics, recipes_for, tools, with_weights
 from export.report import VariantReport
-from export.source import WEIGHTS_END, Source
+from export.source import DETECTOR, WEIGHTS_END, Source
 from train.data import Dataset
+from train.photographs import read_photograph
 
 CALIBRATION_PHOTOS, GATE_PHOTOS = 96, 130
 SAME_IOU, FOUND_IOU = 0.6, 0.4
@@ -40,13 +41,15 @@ def export_detector(source: Source, dataset: Dataset, order: Order, say: Say) ->
     """Every variant wanted of a detector."""
     model = load_model(source, order.size)
     width, height = convert.input_size(model)
+    levels = _levels(model, width, height)
+    _check_record(source, levels)
     sets = [name for name in GATE_SETS if name in {s.set for s in dataset.samples}] or None
     say(f"reading photographs for {width} x {height} px")
     train = photographs(dataset, ["train"], sets, CALIBRATION_PHOTOS)
     calibration = np.stack([boxed(path, width, height) for path, _ in train])
     scenes = _scenes(dataset, sets, width, height)
     say(f"asking Keras about {len(scenes)} photographs")
-    judge = Judge(source, scenes, _levels(model, width, height))
+    judge = Judge(source, scenes, levels)
     keras = [judge.boxes([out[None] for out in _one(model, scene.picture)]) for scene in scenes]
     return [_variant(source, order, say, model, variant, calibration, judge, keras) for variant in order.variants]
 
@@ -78,6 +81,18 @@ def load_model(source: Source, size: tuple[int, int] | None) -> Any:
         reason = str(error).splitlines()[0][:200]
         raise ModelError(f"the record beside {source.keras_file} describes no network: {reason}") from None
     return with_weights(model, source)
+
+
+def _check_record(source: Source, levels: list[Level]) -> None:
+    """What would go into the manifest is true of the network. Raises ModelError or UsageError."""
+    if source.labels != tuple(DETECTOR["labels"]):
+        raise UsageError(
+            f"{source.keras_file}: the labels are {', '.join(source.labels)}; a detector's one label is "
+            f"{DETECTOR['labels'][0]}, leave --labels out"
+        )
+    said, strides = source.record.get("strides"), [level.stride for level in levels]
+    if said is not None and said != strides:
+        raise ModelError(f"{source.keras_file}: its record has the strides {said}, its maps those of {strides}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +177,7 @@ def _variant(
 def _scenes(dataset: Dataset, sets: list[str] | None, width: int, height: int) -> tuple[Scene, ...]:
     scenes = []
     for path, samples in photographs(dataset, ["val", "test"], sets, GATE_PHOTOS):
-        picture, letterboxed = letterbox(read_picture(path), width, height)
+        picture, letterboxed = letterbox(read_photograph(path), width, height)
         fit = letterboxed.scale
         faces = tuple(Box(s.box.x * fit, s.box.y * fit, s.box.w * fit, s.box.h * fit) for s in samples if s.box)
         scenes.append(Scene(samples[0].id.split("#")[0], picture, faces))

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_agent.errors import ImageError, UsageError
+from edge_agent.errors import UsageError
 from edge_agent.preprocess import crop, letterbox
 from edge_agent.records import U8
 from train.data import Dataset, Sample
 from train.faces import face_in
+from train.photographs import read_photograph
 
 GATE_SETS = ("ilc2021", "andrewmvd")
 SMALLEST_FACE_PX = 20  # the agent's decide.min_face_px: smaller faces are not judged there either
@@ -71,7 +71,7 @@ def photographs(
 
 def boxed(path: Path, width: int, height: int) -> U8:
     """One photograph fitted into the detector's input: uint8 RGB (height, width, 3)."""
-    return letterbox(read_picture(path), width, height)[0]
+    return letterbox(read_photograph(path), width, height)[0]
 
 
 def _cut(samples: list[Sample], labels: tuple[str, ...], size: int, margin: float) -> Faces:
@@ -79,18 +79,10 @@ def _cut(samples: list[Sample], labels: tuple[str, ...], size: int, margin: floa
     pictures = np.zeros((len(samples), size, size, 3), np.uint8)
     at = 0
     for path, page in groupby(samples, key=lambda s: s.image_path):
-        bgr = read_picture(path)
+        bgr = read_photograph(path)
         for sample in page:
             box = sample.box or face_in(bgr, None, 0.1)[0]
             pictures[at] = crop(bgr, box, size, margin)
             at += 1
     classes = np.array([labels.index(s.label) for s in samples], np.int64)
     return Faces(pictures, classes, tuple(s.id for s in samples))
-
-
-def read_picture(path: Path) -> U8:
-    """A photograph, uint8 BGR. Raises ImageError that names it."""
-    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if bgr is None:
-        raise ImageError(f"cannot decode {path}; remove it from the data set or repair it")
-    return np.asarray(bgr, np.uint8)

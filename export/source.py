@@ -48,7 +48,9 @@ class Source:
         labels = self.record.get("labels")
         if not labels:
             raise UsageError(f"{self.keras_file} comes without {RECORD_NAME} and labels; give --labels a,b,c")
-        return tuple(str(label) for label in labels)
+        if not isinstance(labels, (list, tuple)) or not all(isinstance(label, str) and label for label in labels):
+            raise ModelError(f"{self.keras_file}: its labels are {labels!r}, no list of names; train writes them")
+        return tuple(labels)
 
     @property
     def trained_at(self) -> datetime:

@@ -44,12 +44,9 @@ def main(argv: list[str] | None = None) -> int:
             importlib.import_module(module).add_arguments(sub)
     args = parser.parse_args(words or ["--help"])
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    try:
-        return exit_status("train", lambda: int(importlib.import_module(COMMANDS[args.command][0]).run(args)))
-    except KeyboardInterrupt:
-        hint = "; the same command goes on from what it last saved" if args.command in RESUMING else ""
-        print(f"train: stopped{hint}", file=sys.stderr)
-        return 130
+    hint = "; the same command goes on from what it last saved" if args.command in RESUMING else ""
+    run = importlib.import_module(COMMANDS[args.command][0]).run
+    return exit_status("train", lambda: int(run(args)), f"stopped{hint}")
 
 
 if __name__ == "__main__":

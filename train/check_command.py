@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     if args.model:
         from train.check.doubtful import doubtful
 
-        whole = {item.path for item in looks if item.width}
+        whole = {item.path for item in looks if item.whole}
         findings += doubtful([s for s in dataset.samples if s.image_path in whole], args.model)
     rows = balance(dataset.samples)
     write_csv(args.out / "findings.csv", findings)

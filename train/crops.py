@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from edge_agent.errors import ImageError
 from edge_agent.preprocess import crop
 from edge_agent.records import U8, Box
 from train.data import Sample
 from train.faces import _key
 from train.files import write_atomically
+from train.photographs import read_photograph
 
 
 def exact_crops(samples: Sequence[Sample], size: int, margin: float, cache: Path | None = None) -> U8:
@@ -25,10 +24,7 @@ def exact_crops(samples: Sequence[Sample], size: int, margin: float, cache: Path
     out = np.zeros((len(samples), size, size, 3), np.uint8)
     position = 0
     for image_path, page in groupby(samples, key=lambda s: s.image_path):
-        bgr = cv2.imread(str(image_path), cv2.IMREAD_COLOR)
-        if bgr is None:
-            raise ImageError(f"cannot decode {image_path}; `check-data` lists such files; remove or repair it")
-        image = np.asarray(bgr, np.uint8)
+        image = read_photograph(image_path)
         for sample in page:
             inset = 0.1
             whole = Box(

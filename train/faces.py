@@ -23,6 +23,7 @@ from edge_agent.records import U8, Box
 from train.data import Sample
 from train.files import write_atomically
 from train.landmarks import LandmarkFinder
+from train.photographs import read_photograph
 
 REACH = 0.8  # of the longer side on every edge: room for margin, offset and rotation
 LARGEST_SIDE_PX = 200  # larger faces are stored smaller; the network sees at most 224
@@ -154,10 +155,7 @@ def _cut_all(samples: Sequence[Sample], landmarks_model: Path | None, workers: i
 
 
 def _cut_picture(page: list[Sample], finder: LandmarkFinder | None) -> list[Region]:
-    bgr = cv2.imread(str(page[0].image_path), cv2.IMREAD_COLOR)
-    if bgr is None:
-        raise ImageError(f"cannot decode {page[0].image_path}; `check-data` lists such files; remove or repair it")
-    image = np.asarray(bgr, np.uint8)
+    image = read_photograph(page[0].image_path)
     out = []
     for sample in page:
         if sample.box is None:

@@ -108,6 +108,30 @@ def test_a_network_that_finds_nothing_is_refused_whatever_its_copy_finds(blobs: 
     assert not out.exists()
 
 
+@pytest.mark.parametrize(
+    ("record", "words", "status", "says"),
+    [
+        ({"strides": [8, 32]}, [], 65, "its record has the strides [8, 32], its maps those of [8, 16]"),
+        ({"labels": ["mask"]}, [], 2, "the labels are mask; a detector's one label is face"),
+        ({}, ["--labels", "mask,none"], 2, "the labels are mask, none; a detector's one label is face"),
+    ],
+)
+def test_what_is_not_true_of_the_network_is_refused(
+    blobs: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    record: dict[str, object],
+    words: list[str],
+    status: int,
+    says: str,
+) -> None:
+    small_detector().save(tmp_path / "model.keras")
+    (tmp_path / "model.json").write_text(json.dumps(RECORD | record))
+    arguments = [str(tmp_path), "--variant", "float32", "--claim", "litert", "--data", str(blobs), "--no-mlflow"]
+    assert main([*arguments, *words]) == status
+    assert says in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("score", ["0", "1"])
 def test_a_score_that_no_box_can_pass_or_fail_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], score: str

@@ -104,6 +104,7 @@ def kept(folder: Path, **changes: object) -> Path:
         ({"metrics": [1, 2]}, "an entry of its record is of the wrong kind"),
         ({"epochs": float("inf")}, "an entry of its record is of the wrong kind"),
         ({"labels": ["a", "a"]}, "labels"),
+        ({"labels": "face"}, "its labels are 'face', no list of names"),
         ({}, "its model.json is of another network, or the file is damaged"),
         ({"kind": "detector", "channels": "x", "input_width_px": 64, "input_height_px": 64}, "lacks decode"),
     ],

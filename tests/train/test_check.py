@@ -80,6 +80,8 @@ def test_doubtful_labels_are_of_train_and_val_and_a_corrupt_picture_does_not_sto
 ) -> None:
     shutil.copytree(drawn_data.parent, tmp_path / "set")
     (tmp_path / "set/images/face000.png").write_bytes(b"no picture " * 50)
+    jpeg = cv2.imencode(".jpg", cv2.imread(str(tmp_path / "set/images/face001.png")))[1].tobytes()
+    (tmp_path / "set/images/face001.png").write_bytes(jpeg[: len(jpeg) * 2 // 3])
     keras.Sequential(
         [keras.Input((32, 32, 3)), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3, activation="softmax")]
     ).save(tmp_path / "model.keras")

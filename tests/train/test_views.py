@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import cv2
@@ -60,6 +61,19 @@ def test_a_picture_that_does_not_decode_is_named(drawn_data: Path, tmp_path: Pat
     broken = [type(samples[0])("s", bad, None, "with_mask", "g", "val", "s/bad#0")]
     with pytest.raises(ImageError, match=r"bad\.png"):
         exact_crops(broken, 32, 0.1)
+
+
+def test_half_a_jpeg_is_named_before_its_grey_part_is_taken_for_a_face(drawn_data: Path, tmp_path: Path) -> None:
+    sample = next(s for s in load(drawn_data).of("val") if s.box is not None)
+    noise = np.random.default_rng(1).integers(0, 255, (300, 400, 3), dtype=np.uint8)
+    half = tmp_path / "half.jpg"
+    whole = cv2.imencode(".jpg", noise)[1].tobytes()
+    half.write_bytes(whole[: len(whole) // 2] + b"\xff\xd9")
+    assert cv2.imread(str(half)) is not None, "OpenCV takes the file for a picture"
+    broken = [dataclasses.replace(sample, image_path=half)]
+    for read in (lambda: exact_crops(broken, 32, 0.1), lambda: regions(broken, tmp_path, None)):
+        with pytest.raises(ImageError, match=r"half\.jpg is damaged \(grey from some line on"):
+            read()
 
 
 def test_a_mask_worn_well_covers_the_nose_and_one_worn_badly_shows_nose_or_mouth() -> None:

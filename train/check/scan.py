@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_agent.records import U8
+from train.photographs import cut_off
 
 SMALLEST_FILE_BYTES = 200
 CHUNK = 64  # pictures in memory at a time, a worker each
@@ -20,7 +20,10 @@ CHUNK = 64  # pictures in memory at a time, a worker each
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one look at a picture gave. bits: 256 of a difference hash, uint8 (32,). fault: "" where all is well."""
+    """What one look at a picture gave. bits: 256 of a difference hash, uint8 (32,). fault: "" where all is well.
+
+    whole: `read_photograph` gives its pixels, though there may be something else with it.
+    """
 
     path: Path
     width: int
@@ -29,6 +32,7 @@ class Look:
     bits: NDArray[np.uint8]
     flat: bool
     fault: str = ""
+    whole: bool = True
 
 
 def difference_hash(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -43,39 +47,26 @@ def look(path: Path) -> Look:
     try:
         data = path.read_bytes()
     except OSError as error:
-        return Look(path, 0, 0, "", empty, True, f"cannot be read: {error.strerror}")
+        return Look(path, 0, 0, "", empty, True, f"cannot be read: {error.strerror}", whole=False)
     digest = hashlib.sha256(data).hexdigest()
     if len(data) < SMALLEST_FILE_BYTES:
-        return Look(path, 0, 0, digest, empty, True, f"only {len(data)} bytes")
+        return Look(path, 0, 0, digest, empty, True, f"only {len(data)} bytes", whole=False)
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
-        return Look(path, 0, 0, digest, empty, True, "does not decode")
+        return Look(path, 0, 0, digest, empty, True, "does not decode", whole=False)
     bgr = np.asarray(image, np.uint8)
     gray = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY), np.uint8)
     rows, columns = gray.shape
     flat = float(gray.std()) < 4
-    return Look(path, columns, rows, digest, difference_hash(gray), flat, _fault(path, data, bgr, flat))
+    cut = cut_off(data, bgr)
+    fault = cut or _oddity(path, data, flat)
+    return Look(path, columns, rows, digest, difference_hash(gray), flat, fault, whole=not cut)
 
 
-def _fault(path: Path, data: bytes, bgr: U8, flat: bool) -> str:
-    if fault := cut_off(data, bgr):
-        return fault
+def _oddity(path: Path, data: bytes, flat: bool) -> str:
     if data[:2] != b"\xff\xd8" and path.suffix.lower() in (".jpg", ".jpeg"):
         return "named .jpg, but no JPEG"
     return "one flat colour" if flat else ""
-
-
-def cut_off(data: bytes, bgr: U8) -> str:
-    """Why a picture that decodes to `bgr`, uint8 (height, width, 3), is not whole; "" where it is.
-
-    Decoders fill what is missing of a JPEG with grey and say nothing.
-    """
-    if data[:2] != b"\xff\xd8":
-        return ""
-    if b"\xff\xd9" not in data[-64:]:
-        return "JPEG without its end: cut off"
-    lowest = bgr[-max(2, bgr.shape[0] // 20) :]
-    return "grey from some line on: cut off" if bgr.shape[0] > 40 and (lowest == 128).all() else ""
 
 
 def scan(paths: Sequence[Path], workers: int, progress: Callable[[int], None]) -> Iterator[Look]:

@@ -43,6 +43,8 @@ class Recipe:
     mosaic: Chance = 0.4
     rotate: Chance = 0.35
     max_angle: Annotated[float, Field(ge=0, le=180)] = 30.0
+    stretch: Chance = 0.3  # wider or narrower than life: cheap lenses, wrong aspect settings; a face turned or bowed
+    max_stretch: Annotated[float, Field(ge=1, le=4)] = 1.18  # the factor, or one over it, log-uniform
     hard: Times = 1.0  # how often the hardest face is aimed at, beside an easy one
     bare: Times = 1.0  # how much the score of a bare face counts, beside that of a masked one
     cover: Chance = 0.25
@@ -123,8 +125,8 @@ def window(sample: Sample, width: int, height: int, recipe: Recipe, rng: Generat
     linear = scale * np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
     if rng.random() < 0.5:
         linear[0] *= -1
-    if rng.random() < 0.3:  # a little wider or narrower than life: cheap lenses, wrong aspect settings
-        linear[0] *= rng.uniform(0.85, 1.18)
+    if rng.random() < recipe.stretch:
+        linear[0] *= recipe.max_stretch ** rng.uniform(-1, 1)
     matrix = np.c_[linear, np.array([width / 2, height / 2]) - linear @ centre]
     border = (PAD_VALUE,) * 3 if rng.random() < 0.7 else tuple(int(v) for v in rng.integers(0, 256, 3))
     flags = cv2.INTER_LINEAR if rng.random() < 0.8 else cv2.INTER_NEAREST if rng.random() < 0.2 else cv2.INTER_CUBIC

@@ -28,7 +28,7 @@ from train.detector.evaluate import (
     measure,
     score_for_false_boxes,
 )
-from train.detector.photos import FACELESS, read_faceless, read_photos
+from train.detector.photos import FACELESS, read_faceless, read_photos, whole_ones
 from train.detector.release import SHIPPED_INPUT, read_size
 from train.files import write_json
 
@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
     ledger.check(args.log)
     photos = read_photos(args.data, args.split, tuple(args.sources))
     without = {"negatives": read_photos(args.data, args.split, (FACELESS,))} if args.negatives else {}
-    without |= {"faceless": read_faceless(args.faceless)} if args.faceless else {}
+    without |= {"faceless": whole_ones(read_faceless(args.faceless))} if args.faceless else {}
     found = contenders(args)
     looks = [look_at(contender.detector, photos) for contender in found]
     rows = [(f"{c.name} at {c.score:.2f}", measure(mine, c.score)) for c, mine in zip(found, looks, strict=True)]

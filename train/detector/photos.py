@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import hashlib
 import sys
@@ -11,12 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from edge_agent.errors import ConfigError, ImageError, NotFoundError
 from edge_agent.records import F32, U8
-from train.check.scan import cut_off
+from train.photographs import read_photograph
 
 MASKED, BARE, BADLY_MASKED = "with_mask", "without_mask", "mask_weared_incorrect"
 _SAME_CLASS = {
@@ -48,7 +46,7 @@ class Photo:
 
     def pixels(self) -> U8:
         """uint8 BGR (height, width, 3). Raises NotFoundError, or ImageError for a picture that is not whole."""
-        return _read(self.path)
+        return read_photograph(self.path)
 
     def sha256(self) -> str:
         """Of the file; "" where it cannot be read, which `pixels` says."""
@@ -92,33 +90,26 @@ def read_faceless(folder: Path) -> list[Photo]:
     return [Photo(FACELESS, f"{folder.name}/{path.relative_to(folder)}", path, nothing, ()) for path in paths]
 
 
+def whole_ones(photos: Sequence[Photo]) -> list[Photo]:
+    """Those whose pixels can be had; the others are named on stderr. Raises ImageError where none is left."""
+    whole, faults = [], []
+    for photo in photos:
+        try:
+            photo.pixels()
+            whole.append(photo)
+        except ImageError as error:
+            faults.append(str(error))
+    say_left_out(faults)
+    if not whole:
+        raise ImageError(f"no photograph is left, {len(faults)} damaged, the first: {faults[0]}")
+    return whole
+
+
 def say_left_out(faults: Sequence[str]) -> str:
     """Name each photograph that is left out on stderr, a line each; how many they are, to go on a line of figures."""
     for fault in faults:
         print(f"train: {fault}; it is left out", file=sys.stderr, flush=True)
     return f", {len(faults)} damaged and left out" if faults else ""
-
-
-def _read(path: Path) -> U8:
-    """uint8 BGR. Raises NotFoundError, or ImageError where it cannot be decoded, wholly or in part."""
-    data, image = _bytes(path), None
-    with contextlib.suppress(cv2.error):  # an empty file, or a header that tells of more pixels than OpenCV takes
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        raise ImageError(f"{path} cannot be decoded, or only in part; replace or remove it")
-    bgr = np.asarray(image, dtype=np.uint8)
-    if fault := cut_off(data, bgr):
-        raise ImageError(f"{path} is damaged ({fault}); replace or remove it")
-    return bgr
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise NotFoundError(f"{path} is not there; the table of the split names it") from error
-    except OSError as error:
-        raise ImageError(f"{path} cannot be read: {error.strerror}; replace or remove it") from error
 
 
 def _read_photo(data: Path, source: str, name: str) -> Photo:
@@ -163,7 +154,7 @@ def _read_yolo(path: Path, image: Path) -> tuple[F32, tuple[str, ...]]:
     if len(rows) and not set(rows[:, 0]) <= set(range(len(_YOLO_CLASSES))):
         raise ConfigError(f"{path} has a class other than 0 ({MASKED}) and 1 ({BARE})")
     try:
-        height, width = _read(image).shape[:2]
+        height, width = read_photograph(image).shape[:2]
     except ImageError:  # whoever asks for its pixels is told; without them its boxes are nowhere
         return np.zeros((0, 4), np.float32), ()
     centre, size = rows[:, 1:3] * (width, height), rows[:, 3:5] * (width, height)

@@ -174,10 +174,8 @@ def main() -> int:
     """The command by itself."""
     parser = argparse.ArgumentParser(prog="python -m train.detector.release", description=__doc__)
     add_arguments(parser)
-    try:
-        return exit_status("release", lambda: run(parser.parse_args()))
-    except KeyboardInterrupt:
-        return 130
+    args = parser.parse_args()
+    return exit_status("release", lambda: run(args))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -103,6 +104,22 @@ def test_the_command_compares_at_equal_false_boxes_counts_those_without_a_face_a
     assert {"false_boxes_on_negatives", "false_boxes_on_faceless"} <= set(first)
     (line,) = (tmp_path / "log.jsonl").read_text().splitlines()
     assert json.loads(line)["split"] == "test"
+
+
+def test_a_damaged_picture_among_those_without_a_face_is_named_and_left_out(
+    photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    faceless = tmp_path / "faceless"
+    shutil.copytree(photographs / "ilc2021/images", faceless)
+    (faceless / "a.jpg").write_bytes((faceless / "a.jpg").read_bytes()[:3000])
+    words = ["--data", str(photographs), "--sources", "ilc2021", "--log", str(tmp_path / "log.jsonl")]
+    assert main(["evaluate-detector", *words, "--faceless", str(faceless)]) == 0
+    said = capsys.readouterr()
+    assert "false boxes on 1 pictures without a face (faceless)" in said.out
+    assert f"{faceless / 'a.jpg'} cannot be decoded, or only in part; replace or remove it; it is left out" in said.err
+    (faceless / "b.jpg").write_bytes(b"no picture")
+    assert main(["evaluate-detector", *words, "--faceless", str(faceless)]) == 65
+    assert "no photograph is left, 2 damaged, the first: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
