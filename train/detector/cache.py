@@ -30,9 +30,13 @@ TEACHER_SIDES_PX = (640, 1024)
 PORTRAIT_SIDES_PX = (256,)
 _TEACHER_SCORE = 0.5
 _SAME_FACE_IOU = 0.25
+_EYES_AHEAD, _EYES_PROFILE = 0.35, 0.2  # distance of the eyes over the width of the box: from the front about 0.45
+_NOSE_AHEAD, _NOSE_BOWED = 0.6, 0.2  # way from the eyes to the mouth at which the nose is: about 0.5; how much more
+_COLUMNS = 6  # of what the teacher says of a face
+_LABELLED_IOU = 0.4  # of a finding and the label of the same face
 _SAME_FINDING_IOU = 0.3  # of one face at two sizes
 INDEX, PIXELS = "photographs.json", "pixels.bin"
-ANSWERS = "teacher-answers.json"  # rows of box and score
+ANSWERS = "teacher-answers.json"  # rows of box, score and how far turned away
 WHOLLY_KNOWN = (FACELESS, "crops")  # sets that show no face beside those named
 
 
@@ -78,7 +82,8 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Teacher:
-    """finds: float32 (n, 5), box and score of what it takes for faces; portrait: the same in a picture of one face.
+    """finds: float32 (n, 6), box, score and how far turned away (`turned`) of what it takes for faces; portrait: the
+    same in a picture of one face.
 
     sha256: what it finds is kept, for it alone.
     """
@@ -112,12 +117,27 @@ def _yunet(model: Path, sides_px: tuple[int, ...]) -> Finder:
             image, fit = letterbox(bgr, side, side)
             faces = net.detect(np.ascontiguousarray(image[..., ::-1]))[1]
             if faces is not None:
-                found.append(np.concatenate([faces[:, :4] / fit.scale, faces[:, 14:]], axis=1).astype(np.float32))
-        rows = np.concatenate(found) if found else np.zeros((0, 5), np.float32)
+                columns = [faces[:, :4] / fit.scale, faces[:, 14:], turned(faces[:, 2], faces[:, 4:14])[:, None]]
+                found.append(np.concatenate(columns, axis=1).astype(np.float32))
+        rows = np.concatenate(found) if found else np.zeros((0, _COLUMNS), np.float32)
         rows = rows[suppress(rows[:, :4], rows[:, 4], _SAME_FINDING_IOU)]
         return np.concatenate([rows[:, :2], rows[:, :2] + rows[:, 2:4], rows[:, 4:]], axis=1)
 
     return look
+
+
+def turned(widths: F32, landmarks: F32) -> F32:
+    """How far faces are turned away or bowed, 0 to 1: eyes close together for their box, or the nose near the mouth.
+
+    widths: (n,) px; landmarks: (n, 10), x and y of eyes, nose and corners of the mouth, as YuNet gives them.
+    """
+    points = landmarks.reshape(-1, 5, 2)
+    eyes = np.linalg.norm(points[:, 1] - points[:, 0], axis=1) / np.maximum(widths, 1e-6)
+    between, mouth = points[:, :2].mean(axis=1), points[:, 3:].mean(axis=1)
+    face = mouth - between
+    nose = ((points[:, 2] - between) * face).sum(axis=1) / np.maximum((face**2).sum(axis=1), 1e-6)
+    profile, bowed = (_EYES_AHEAD - eyes) / (_EYES_AHEAD - _EYES_PROFILE), (nose - _NOSE_AHEAD) / _NOSE_BOWED
+    return np.clip(np.maximum(profile, bowed), 0.0, 1.0).astype(np.float32)
 
 
 def build_cache(folder: Path, photos: list[Photo], teacher: Teacher | None = None) -> list[str]:
@@ -206,14 +226,14 @@ def ask_teacher(folder: Path, teacher: Teacher) -> None:
         for number, source in enumerate(cache.sources)
     ]
     with write_atomically(folder / ANSWERS) as out:
-        out.write(json.dumps({"teacher": teacher.sha256, "found": found}).encode())
+        out.write(json.dumps({"teacher": teacher.sha256, "columns": _COLUMNS, "found": found}).encode())
 
 
 def _answers(folder: Path, teacher: Teacher, photographs: int) -> list[list[list[float]]] | None:
     """What this teacher found in each photograph; None where it was not asked, or the file is damaged."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         book = json.loads((folder / ANSWERS).read_text())
-        if book["teacher"] == teacher.sha256 and len(book["found"]) == photographs:
+        if (book["teacher"], book["columns"], len(book["found"])) == (teacher.sha256, _COLUMNS, photographs):
             return list(book["found"])
     return None
 
@@ -287,10 +307,23 @@ class Cache:
         """Faces and unsure boxes of a photograph."""
         entry = self._entries[number]
         labelled = _boxes(entry["boxes"])
-        found = _unlabelled(_boxes(self._taught[number] if self._taught else [], 5), labelled)
+        found = _unlabelled(self._found(number), labelled)
         believed = found[:, 4] >= self._believe
         unsure = np.concatenate([found[~believed, :4], self._looked(entry["name"]).unsure])
         return np.concatenate([labelled, found[believed, :4]]), unsure
+
+    def turned_away(self, number: int) -> F32:
+        """How far each bare face of a photograph is turned away or bowed, 0 to 1; 0 where the teacher does not see it.
+
+        0 of a masked one too: there the teacher guesses where nose and mouth are.
+        """
+        sample, found = self[number], self._found(number)
+        same = iou_matrix(sample.boxes, found[:, :4]) >= _LABELLED_IOU
+        most = np.max(np.where(same, found[:, 5], 0.0), axis=1, initial=0.0)
+        return np.where(sample.bare, most, 0.0).astype(np.float32)
+
+    def _found(self, number: int) -> F32:
+        return _boxes(self._taught[number] if self._taught else [], _COLUMNS)
 
     def _looked(self, name: str) -> LookedAt:
         return self._looked_at.get(name) or LookedAt(_boxes([]), _boxes([]))

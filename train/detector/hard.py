@@ -6,6 +6,7 @@ faces a few dozen times more, and an easy face that is seen less often is not fo
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +23,18 @@ _EASY_SCORE, _MISSED_SCORE = 0.75, 0.35  # a face's difficulty rises from 0 to 1
 _DECOY_SCORE = 0.3
 
 
-def find_hard(cache: Cache, detector: Detector) -> list[Hard]:
-    """How hard each photograph of the cache is; pictures of one face, nearly all of them easy, are not looked at."""
-    return [
+def find_hard(cache: Cache, detector: Detector, turned_is_hard: bool = False) -> list[Hard]:
+    """How hard each photograph of the cache is; pictures of one face, nearly all of them easy, are not looked at.
+
+    turned_is_hard: so are faces that are turned away or bowed, however well the network finds them.
+    """
+    hard = [
         Hard.easy(len(cache[number].boxes)) if source == "crops" else _look(cache[number], detector, source)
         for number, source in enumerate(cache.sources)
     ]
+    if not turned_is_hard:
+        return hard
+    return [replace(h, faces=np.maximum(h.faces, cache.turned_away(number))) for number, h in enumerate(hard)]
 
 
 def _look(sample: Sample, detector: Detector, source: str) -> Hard:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import sys
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+from train.runs.tracking import client, is_missing, uri
+from train.tracking import recording
 
 EXPERIMENT = "maskwatch-detector"
 
@@ -16,8 +19,7 @@ class Tracking:
 
     def __init__(self, folder: Path, parameters: dict[str, Any], *, enabled: bool) -> None:
         self._id_file = folder / "mlflow_run_id"
-        self._earlier = self._id_file.read_text().strip() if self._id_file.is_file() else None
-        self.run_id: str | None = self._earlier
+        self.run_id: str | None = self._id_file.read_text().strip() if self._id_file.is_file() else None
         self._parameters = parameters
         self._enabled = enabled
 
@@ -26,13 +28,15 @@ class Tracking:
             return self
         import mlflow
 
-        mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db"))
-        mlflow.set_experiment(EXPERIMENT)
-        self.run_id = mlflow.start_run(run_id=self._earlier, run_name="detector").info.run_id
-        if self._earlier is None:
-            mlflow.log_params({name: str(value)[:500] for name, value in self._parameters.items()})
-            self._id_file.parent.mkdir(parents=True, exist_ok=True)
-            self._id_file.write_text(str(self.run_id))
+        mlflow_client = client(uri(), must_exist=False)
+        known = self.run_id if self.run_id and _is_known(mlflow_client, self.run_id) else None
+        with recording():
+            mlflow.set_experiment(EXPERIMENT)
+            self.run_id = mlflow.start_run(run_id=known, run_name="detector").info.run_id
+            if known is None:
+                mlflow.log_params({name: str(value)[:500] for name, value in self._parameters.items()})
+                self._id_file.parent.mkdir(parents=True, exist_ok=True)
+                self._id_file.write_text(str(self.run_id))
         return self
 
     def report(self, step: int, figures: dict[str, float]) -> None:
@@ -42,15 +46,17 @@ class Tracking:
         if self._enabled:
             import mlflow
 
-            mlflow.log_metrics(figures, step=step)
+            with recording():
+                mlflow.log_metrics(figures, step=step)
 
     def finish(self, files: list[Path]) -> None:
         """Keep the run's files with it."""
         if self._enabled:
             import mlflow
 
-            for path in files:
-                mlflow.log_artifact(str(path))
+            with recording():
+                for path in files:
+                    mlflow.log_artifact(str(path))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -58,4 +64,19 @@ class Tracking:
         if self._enabled:
             import mlflow
 
-            mlflow.end_run("FAILED" if kind else "FINISHED")
+            with recording():
+                mlflow.end_run("FAILED" if kind else "FINISHED")
+
+
+def _is_known(mlflow_client: Any, run_id: str) -> bool:
+    from mlflow.exceptions import MlflowException
+
+    with recording():
+        try:
+            mlflow_client.get_run(run_id)
+        except MlflowException as error:
+            if not is_missing(error):
+                raise
+            print(f"train: MLflow does not know the run {run_id}; it goes on as a new one", file=sys.stderr)
+            return False
+    return True

@@ -23,6 +23,7 @@ from train.detector.release import SHIPPED_INPUT
 from train.detector.things import Things
 from train.files import write_json
 from train.people.bank import Bank
+from train.runs.tracking import refuse_absent_store, uri
 
 DEFAULT_SOURCES = ("andrewmvd", "ilc2021", "aizoo", "negatives")
 # a run may be gone on with under other values of these; its start is known by start_sha256, wherever it lies
@@ -35,6 +36,7 @@ class DetectorTraining:
 
     weights: how often a photograph of a source is seen. sure_iou: the overlap with its face from which a box's wanted
     score is 1. believe_teacher: what only the teacher finds is a face from this score on; below, it is not taught.
+    turned_is_hard: bare faces that the teacher sees turned away or bowed are shown as often as those that are missed.
     """
 
     __pydantic_config__ = ConfigDict(allow_inf_nan=False)
@@ -56,6 +58,7 @@ class DetectorTraining:
     batch: Annotated[int, Field(ge=1, le=4096)] = 16
     recipe: Recipe = field(default_factory=Recipe)
     believe_teacher: Annotated[float, Field(gt=0, le=2)] = 2.0
+    turned_is_hard: bool = False
     looked_at: str = ""  # a CSV beside the file: boxes on no label, looked at by eye (cache.read_looked_at)
     loader_threads: Annotated[int, Field(ge=1, le=64)] = 2
     report_every: Annotated[int, Field(ge=1)] = 1000  # steps
@@ -94,6 +97,8 @@ def run(args: argparse.Namespace) -> int:
         if path is not None and not path.exists():
             raise NotFoundError(f"{path} is not there")
     _check(args, config)
+    if not args.no_mlflow:
+        refuse_absent_store(uri(), may_be_made=True)
     people = Bank(args.people) if args.people else None
     things = Things(args.things) if args.things else None
     if things:
@@ -152,7 +157,7 @@ def run(args: argparse.Namespace) -> int:
     with Tracking(args.run, described, enabled=not args.no_mlflow) as tracking:
         cache = Cache(args.cache, looked_at, config.believe_teacher, teacher)
         if config.recipe.hard > 1.0:
-            cache.hard = find_hard(cache, open_detector(args.start))
+            cache.hard = find_hard(cache, open_detector(args.start), config.turned_is_hard)
         if not args.stop_here:
             stream = batches(
                 cache,

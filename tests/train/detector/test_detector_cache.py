@@ -22,11 +22,12 @@ from train.detector.cache import (
     build_cache,
     open_teacher,
     read_looked_at,
+    turned,
 )
 from train.detector.photos import Photo, read_faceless, read_photos
 from train.files import DiskError
 
-NOBODY = np.zeros((0, 4), np.float32)
+NOBODY = np.zeros((0, 6), np.float32)
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ def test_each_teacher_is_asked_itself(data: Path, tmp_path: Path) -> None:
     box = np.array([[5, 5, 15, 20]], np.float32)
     build_cache(tmp_path / "cache", [Photo("own", "c", data / "negatives/c.jpg", box, ("without_mask",))])
     for sha256, x in (("a", 20), ("b", 30), ("b", 20)):  # the last: its own answers are kept
-        ask_teacher(tmp_path / "cache", teacher(np.array([[x, 5, x + 8, 20, 0.6]], np.float32), sha256))
+        ask_teacher(tmp_path / "cache", teacher(np.array([[x, 5, x + 8, 20, 0.6, 0.0]], np.float32), sha256))
     assert Cache(tmp_path / "cache", teacher=teacher(sha256="b"))[0].unsure[0, 0] == 30
     build_cache(tmp_path / "cache", photos(data), teacher(sha256="a"))
     stamp = (tmp_path / "cache" / INDEX).stat().st_mtime_ns
@@ -164,7 +165,7 @@ def test_a_picture_changed_under_its_name_is_read_again_and_a_copy_of_the_folder
 
 def test_a_picture_without_faces_stays_without_whatever_the_teacher_says(data: Path, tmp_path: Path) -> None:
     build_cache(tmp_path / "cache", photos(data), teacher())
-    sees = teacher(np.array([[1, 1, 9, 9, 0.9]], np.float32))
+    sees = teacher(np.array([[1, 1, 9, 9, 0.9, 0.0]], np.float32))
     ask_teacher(tmp_path / "cache", sees)
     cache = Cache(tmp_path / "cache", teacher=sees)
     assert [len(cache[number].unsure) for number in range(len(cache))] == [0, 0]
@@ -173,7 +174,8 @@ def test_a_picture_without_faces_stays_without_whatever_the_teacher_says(data: P
 def test_what_only_the_teacher_finds_is_a_face_where_it_is_believed(data: Path, tmp_path: Path) -> None:
     box = np.array([[5, 5, 15, 20]], np.float32)
     build_cache(tmp_path / "cache", [Photo("own", "c", data / "negatives/c.jpg", box, ("without_mask",))])
-    found = np.array([[6, 5, 15, 20, 0.9], [20, 5, 30, 20, 0.8], [30, 20, 40, 38, 0.6]], np.float32)
+    rows = [[6, 5, 15, 20, 0.9, 0.0], [20, 5, 30, 20, 0.8, 0.0], [30, 20, 40, 38, 0.6, 0.0]]
+    found = np.array(rows, np.float32)
     sees = teacher(found)
     ask_teacher(tmp_path / "cache", sees)
     sceptic, believer = (Cache(tmp_path / "cache", None, score, sees)[0] for score in (2.0, 0.75))
@@ -184,6 +186,31 @@ def test_what_only_the_teacher_finds_is_a_face_where_it_is_believed(data: Path, 
     assert believer.bare.tolist() == [True, False]
     assert believer.unsure.tolist() == [[30, 20, 40, 38]]
     assert len(believer.hard.faces) == 2
+
+
+def test_a_bare_face_is_turned_away_as_far_as_the_teacher_sees_it(data: Path, tmp_path: Path) -> None:
+    boxes = np.array([[5, 5, 15, 20], [20, 5, 30, 20], [30, 20, 40, 38]], np.float32)
+    labels = ("without_mask", "with_mask", "without_mask")
+    build_cache(tmp_path / "cache", [Photo("own", "c", data / "negatives/c.jpg", boxes, labels)])
+    sees = teacher(np.array([[6, 5, 15, 20, 0.9, 0.7], [20, 5, 30, 20, 0.8, 0.9]], np.float32))
+    ask_teacher(tmp_path / "cache", sees)
+    away = Cache(tmp_path / "cache", teacher=sees).turned_away(0)
+    assert away.tolist() == pytest.approx([0.7, 0.0, 0.0])  # the second is masked, the third was not found
+    assert Cache(tmp_path / "cache").turned_away(0).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("landmarks", "away"),
+    [
+        ([30, 40, 75, 40, 52, 60, 35, 80, 70, 80], 0.0),  # from the front
+        ([10, 40, 30, 40, 8, 60, 12, 80, 28, 80], 1.0),  # a profile: eyes a fifth of the width apart
+        ([30, 50, 75, 50, 52, 78, 35, 85, 70, 85], 1.0),  # bowed: the nose near the mouth
+        ([40, 40, 68, 40, 40, 60, 42, 80, 66, 80], 0.47),  # between
+    ],
+)
+def test_landmarks_tell_how_far_a_face_is_turned_away(landmarks: list[float], away: float) -> None:
+    found = turned(np.array([100], np.float32), np.array([landmarks], np.float32))
+    assert found.tolist() == pytest.approx([away], abs=0.01)
 
 
 def test_boxes_that_somebody_looked_at_are_unsure_or_decoys(data: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import tomllib
 from pathlib import Path
 
 import cv2
+import mlflow
 import numpy as np
 import pytest
 
@@ -67,14 +69,18 @@ def train(
     people: float = 0.0,
     things: float = 0.0,
     sources: str = '["own"]',
+    store: str = "",
 ) -> subprocess.CompletedProcess[str]:
     folder = data.parent
     (folder / "tiny.toml").write_text(
         more + CONFIG.format(steps=steps, people=people, things=things).replace('["own"]', sources)
     )
     words = ["--config", folder / "tiny.toml", "--data", data, "--start", WEIGHTS, "--run", folder / "run", *options]
-    command = [sys.executable, "-m", "train", "train-detector", *words, "--cache", folder / "cache", "--no-mlflow"]
-    return subprocess.run([str(c) for c in command], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    command = [sys.executable, "-m", "train", "train-detector", *words, "--cache", folder / "cache"]
+    command += [] if store else ["--no-mlflow"]
+    env = os.environ | {"MLFLOW_TRACKING_URI": store, "PYTHONPATH": str(ROOT)}
+    command = [str(word) for word in command]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, env=env, check=False)
 
 
 def test_a_tiny_run_ends_well_and_goes_on(data: Path) -> None:
@@ -90,6 +96,30 @@ def test_a_tiny_run_ends_well_and_goes_on(data: Path) -> None:
     told = json.loads((data.parent / "run/detector.json").read_text())
     assert (told["steps"], told["pictures"], told["relative"]) == (4, 8, True)
     assert (data.parent / "run/average.weights.h5").stat().st_size > 500_000
+
+
+def test_a_run_whose_store_was_deleted_goes_on_as_a_new_one(data: Path) -> None:
+    database = data.parent / "mlflow.db"
+    store = f"sqlite:///{database}"
+    assert train(data, 2, store=store).returncode == 0
+    kept = data.parent / "run/mlflow_run_id"
+    first = kept.read_text()
+    database.unlink()
+    again = train(data, 4, store=store)
+    assert again.returncode == 0, again.stderr[-2000:]
+    assert f"train: MLflow does not know the run {first}; it goes on as a new one" in again.stderr
+    client = mlflow.MlflowClient(store)
+    run = client.get_run(kept.read_text())
+    assert (run.info.status, run.data.params["steps"]) == ("FINISHED", "4")
+    assert {item.path for item in client.list_artifacts(run.info.run_id)} == {"average.weights.h5", "detector.json"}
+
+
+def test_a_store_that_does_not_answer_is_said_before_anything_dear(data: Path) -> None:
+    done = train(data, 2, store="http://127.0.0.1:9")
+    assert done.returncode == 69
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("train: no MLflow server answers at http://127.0.0.1:9")
+    assert not (data.parent / "cache").exists()
 
 
 def test_a_network_is_not_made_shallower_than_what_it_starts_from(data: Path) -> None:

@@ -54,6 +54,13 @@ def test_a_face_of_a_low_score_is_hard_and_a_false_box_counts_where_surely_nobod
     assert one.most == 0.0
 
 
+def test_a_face_that_is_turned_away_is_hard_however_well_it_is_found(cache: Cache) -> None:
+    (two, *_), away = find_hard(cache, SeesTheLeft()), np.array([0.8, 0.3], np.float32)
+    cache.turned_away = lambda number: away[: len(cache[number].boxes)]  # type: ignore[method-assign]
+    assert find_hard(cache, SeesTheLeft())[0].faces == pytest.approx(two.faces)
+    assert find_hard(cache, SeesTheLeft(), turned_is_hard=True)[0].faces == pytest.approx([0.8, two.faces[1]])
+
+
 def test_decoys_that_are_known_are_kept(cache: Cache) -> None:
     cache.hard[0] = Hard(np.zeros(2, np.float32), np.array([[150, 20, 190, 60]], np.float32))
     assert find_hard(cache, SeesTheLeft())[0].decoys.tolist() == [[150, 20, 190, 60]]
