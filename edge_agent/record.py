@@ -6,7 +6,7 @@ With `record.uncertain` what is less certain, or could not be judged at all, doe
     store.offer(frame, verdicts, events, seen)      each frame; never waits, never raises
     store.note(events)                        visits that end without a frame
     store.saved, store.failed, store.dropped  counters        store.problem   why nothing is saved now, or ""
-    store.latest() -> list of SavedPicture, newest first      store.close()   waits for the writer
+    store.picture_of(visit) -> JPEG or None    store.close()   waits for the writer
 
 Layout: <root>/<YYYY-MM-DD>/<HHMMSS.mmm>-<camera>-<visit>-<label>.jpg and .json. The JSON comes last: a picture
 without it is half a pair, and removed at the next start. Writing has its own thread; the loop only keeps the best
@@ -26,13 +26,12 @@ from edge_agent.clock import Clock, SystemClock
 from edge_agent.config import PrivacyConfig, RecordConfig
 from edge_agent.privacy import shown
 from edge_agent.records import CANNOT_TELL, U8, Box, Event, Frame, Verdict
-from edge_agent.snapshot_writer import Job, SavedPicture, SnapshotWriter
+from edge_agent.snapshot_writer import Job, SnapshotWriter
 
 CROPS_MOST = 64
 WHOLE_MOST = 8  # whole pictures in memory: 2.8 MB each at 1280x720
 BETTER_BY = 1.05  # a view must be so much better to replace the best one: copies cost
 MINUTE_S = 60.0
-LOOK_BACK = 2000
 
 
 @dataclass(slots=True)
@@ -91,17 +90,13 @@ class SnapshotStore:
 
     _over_rate = 0
 
-    def latest(self, most: int = 50) -> list[SavedPicture]:
-        """What is saved, newest first."""
-        return self._writer.latest(most) if self._writer else []
-
     def picture_of(self, visit: str) -> builtins.bytes | None:
         """The newest saved picture of a visit, as JPEG; None where none is saved any more."""
-        ends = {f"{visit}-{label}" for label in (*self._labels, CANNOT_TELL)}
-        for saved in self.latest(LOOK_BACK):
-            if saved.path.stem.partition("-")[2] in ends:  # whole: `door-1` is also the end of a camera's name
-                with contextlib.suppress(OSError):  # the quota may take it at this very moment
-                    return saved.path.read_bytes()
+        names = [f"{visit}-{label}" for label in (*self._labels, CANNOT_TELL)]
+        saved = self._writer.find(names) if self._writer else None
+        if saved is not None:
+            with contextlib.suppress(OSError):  # the quota may take it at this very moment
+                return saved.path.read_bytes()
         return None
 
     def offer(
@@ -109,7 +104,8 @@ class SnapshotStore:
     ) -> None:
         """Keep the best views; hand to the writer what is complete.
 
-        seen: every box found in this frame, also those that belong to no verdict: none stays clear in `blurred`.
+        seen: every box found in this frame, also those that belong to no verdict: none stays clear in `blurred`,
+        nor beside the face of a `crop`.
         """
         if not self.enabled:
             return
@@ -155,7 +151,8 @@ class SnapshotStore:
         if best is not None and score < best.score * BETTER_BY:
             return
         crop_only = self._privacy.pictures == "crop"
-        picture = shown(frame.bgr, faces, self._privacy, verdict.box) if crop_only else frame.bgr
+        known = (*faces, *seen)
+        picture = shown(frame.bgr, known, self._privacy, verdict.box) if crop_only else frame.bgr
         if picture is None:
             return
         if best is None and len(self._best) >= (CROPS_MOST if crop_only else WHOLE_MOST):
@@ -168,7 +165,7 @@ class SnapshotStore:
             utc_s=frame.utc_s,
             camera=frame.camera,
             box=verdict.box,
-            faces=(*faces, *seen),
+            faces=known,
             since_s=since_s,
         )
 

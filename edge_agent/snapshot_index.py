@@ -1,4 +1,4 @@
-"""What is saved, oldest first, and what has to go: by bytes and by days. Used by the writer's thread; `latest` by any.
+"""What is saved, oldest first, and what has to go: by bytes and by days. Used by the writer's thread; `find` by any.
 
 A clock that jumps must not empty the folder: files are removed by age only once UTC and the monotonic clock have agreed
 for STEADY_AFTER_S. By bytes, what was saved first goes first, whatever the clock said then.
@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from edge_agent.clock import Clock
@@ -30,6 +30,11 @@ class SavedPicture:
     bytes: int
     utc_s: float
 
+    @property
+    def name(self) -> str:
+        """Visit and label: what follows the time of day in the file's name."""
+        return self.path.stem.partition("-")[2]
+
 
 class SnapshotIndex:
     """The pairs under `root`."""
@@ -37,6 +42,7 @@ class SnapshotIndex:
     def __init__(self, root: Path, config: RecordConfig, clock: Clock) -> None:
         self._root, self._config, self._clock = root, config, clock
         self._pairs: deque[SavedPicture] = deque()
+        self._newest: dict[str, SavedPicture] = {}  # by name
         self._lock = threading.Lock()
         self.bytes = 0
         self._offset_s = clock.utc() - clock.monotonic()
@@ -62,17 +68,22 @@ class SnapshotIndex:
                 words.unlink(missing_ok=True)
         with self._lock:
             self._pairs = deque(sorted(pairs, key=lambda pair: (pair.utc_s, pair.path.name)))
+            self._newest = {pair.name: pair for pair in self._pairs}
             self.bytes = sum(pair.bytes for pair in self._pairs)
         self.make_room(0)
 
     def add(self, picture: Path, size_bytes: int, utc_s: float) -> None:
         with self._lock:
-            self._pairs.append(SavedPicture(picture, size_bytes, utc_s))
+            pair = SavedPicture(picture, size_bytes, utc_s)
+            self._pairs.append(pair)
+            self._newest[pair.name] = pair
             self.bytes += size_bytes
 
-    def latest(self, most: int) -> list[SavedPicture]:
+    def find(self, names: Iterable[str]) -> SavedPicture | None:
+        """The newest of these names; None where none is saved any more."""
         with self._lock:
-            return list(islice(reversed(self._pairs), most))
+            found = [self._newest[name] for name in names if name in self._newest]
+        return max(found, key=lambda pair: pair.utc_s, default=None)
 
     def make_room(self, size_bytes: int) -> None:
         """Remove the oldest until `size_bytes` more fit, and what is too old."""
@@ -94,6 +105,8 @@ class SnapshotIndex:
             pair.path.parent.rmdir()
         with self._lock:
             self._pairs.popleft()
+            if self._newest.get(pair.name) is pair:
+                del self._newest[pair.name]
             self.bytes -= pair.bytes
 
     def _clock_is_steady(self) -> bool:

@@ -13,7 +13,7 @@ import os
 import queue
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -67,8 +67,8 @@ class SnapshotWriter:
     def bytes(self) -> int:
         return self._index.bytes
 
-    def latest(self, most: int) -> list[SavedPicture]:
-        return self._index.latest(most)
+    def find(self, names: Iterable[str]) -> SavedPicture | None:
+        return self._index.find(names)
 
     def put(self, job: Job) -> None:
         """Queue a picture; one too many is dropped and counted."""

@@ -14,6 +14,7 @@ import pytest
 from disks import disk_of
 from edge_agent import snapshot_writer
 from edge_agent.config import PrivacyConfig, RecordConfig
+from edge_agent.privacy import CROP_MARGIN
 from edge_agent.record import SnapshotStore
 from edge_agent.records import CANNOT_TELL, U8, Box, Event, Frame, Verdict
 
@@ -153,6 +154,20 @@ def test_a_visit_has_its_own_picture_not_that_of_a_camera_whose_name_goes_on(des
     assert d.store.picture_of("door-1") is None
 
 
+def test_the_oldest_of_many_visits_still_has_its_picture(desk: Callable[..., Desk]) -> None:
+    first = desk(max_per_minute=10)
+    first.visit("r-door-0")
+    first.store.close(60)
+    (saved,), (words,) = first.root.rglob("*.jpg"), first.root.rglob("*.json")
+    for number in range(1, 2500):
+        name = f"{saved.name.partition('-')[0]}-r-door-{number}-with_mask"
+        os.link(saved, saved.with_name(f"{name}.jpg"))
+        os.link(words, saved.with_name(f"{name}.json"))
+    again = desk(max_per_minute=10)
+    assert wait_for(lambda: again.store.picture_of("r-door-2499") is not None)
+    assert again.store.picture_of("r-door-0") == saved.read_bytes()
+
+
 def test_asked_for_the_best_picture_of_an_unjudged_visit_is_saved_under_the_same_privacy(
     desk: Callable[..., Desk],
 ) -> None:
@@ -286,6 +301,23 @@ def test_a_box_that_belongs_to_nobody_is_blurred_too(desk: Callable[..., Desk]) 
     x, y, w, h = around.rounded()
     was, now = picture()[y : y + h, x : x + w], saved[y : y + h, x : x + w]
     assert float(cv2.matchTemplate(now, was, cv2.TM_CCOEFF_NORMED).max()) < 0.6
+
+
+def test_a_box_that_belongs_to_nobody_is_blurred_beside_the_face_of_a_crop(desk: Callable[..., Desk]) -> None:
+    d = desk(privacy="crop")
+    beside = Box(FACE.x + FACE.w + 2, FACE.y, FACE.w, FACE.h)
+    nearly = Box(FACE.x + 2, FACE.y + 1, FACE.w, FACE.h)  # the face itself, as it was found in this frame
+    d.store.offer(d.frame(), [verdict("v")], [], [nearly, beside])
+    d.store.note([end("v")])
+    d.store.close(60)
+    saved = cv2.imread(str(next(d.root.rglob("*.jpg"))))
+    more = int(np.ceil(CROP_MARGIN * max(FACE.w, FACE.h)))
+    own = saved[more : more + int(FACE.h), more : more + int(FACE.w * 0.7)]
+    x, y, w, _ = FACE.rounded()
+    assert np.abs(own.astype(int) - picture()[y : y + own.shape[0], x : x + own.shape[1]]).mean() < 6
+    margin = saved[more : more + int(FACE.h), more + int(FACE.w) + 4 :]
+    was = picture()[y : y + margin.shape[0], x + w + 4 : x + w + 4 + margin.shape[1]]
+    assert np.abs(margin.astype(int) - was).mean() > 15
 
 
 def test_a_full_disk_stops_saving_and_not_the_agent_and_saving_resumes(
