@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import cv2
@@ -40,5 +41,8 @@ def read(path: Path) -> U8:
     except IsADirectoryError as error:
         raise ImageError(f"{path} is a folder; give image files") from error
     except OSError as error:
-        raise ImageError(f"{path} cannot be read ({error.strerror}); check its permissions") from error
+        hint = "it is a link to itself" if error.errno == errno.ELOOP else "check its permissions"
+        raise ImageError(f"{path} cannot be read ({error.strerror}); {hint}") from error
+    except ValueError as error:  # a name that no file can have
+        raise NotFoundError(f"{str(path)!r} is not there: {error}; check the path") from error
     return decode(data, str(path))

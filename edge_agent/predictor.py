@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -136,8 +137,10 @@ class FaceMaskPredictor:
             if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
                 raise ImageError(f"got an array {image.dtype} {image.shape}; give uint8 BGR (height, width, 3)")
             bgr, given = image, name or "array"
-        else:
+        elif isinstance(image, (str, os.PathLike)):
             bgr, given = images.read(Path(image)), name or str(image)
+        else:
+            raise ImageError(f"got {type(image).__name__}; give a path, or uint8 BGR (height, width, 3)")
         decoded_ms = (time.perf_counter() - started) * 1e3
         readings, latency_ms = self.read(bgr)
         faces = tuple(self._result(r, bgr.shape[1], bgr.shape[0]) for r in readings if self._is_shown(r))

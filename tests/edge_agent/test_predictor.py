@@ -2,6 +2,7 @@ import contextlib
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -61,9 +62,16 @@ def test_a_bad_picture_in_a_batch_does_not_stop_the_others(tmp_path: Path) -> No
     good, text = tmp_path / "good.png", tmp_path / "text.jpg"
     cv2.imwrite(str(good), picture((0, 0, 255)))
     text.write_text("no picture")
-    outcomes = list(predictor().predict_batch([good, text, tmp_path / "absent.jpg", good]))
-    assert [type(outcome) for outcome in outcomes] == [Prediction, ImageError, NotFoundError, Prediction]
+    itself = tmp_path / "itself.jpg"
+    itself.symlink_to(itself)
+    pictures: list[Any] = [good, text, tmp_path / "absent.jpg", "a\0b.jpg", itself, None, good.read_bytes(), good]
+    outcomes = list(predictor().predict_batch(pictures))
+    bad = [ImageError, NotFoundError, NotFoundError, ImageError, ImageError, ImageError]
+    assert [type(outcome) for outcome in outcomes] == [Prediction, *bad, Prediction]
     assert str(text) in str(outcomes[1])
+    assert "embedded null" in str(outcomes[3])
+    assert "it is a link to itself" in str(outcomes[4])
+    assert "got bytes; give a path, or uint8 BGR" in str(outcomes[6])
 
 
 @pytest.mark.parametrize(
