@@ -26,6 +26,7 @@ from edge_agent.errors import UsageError
 from edge_agent.records import U8, Box
 
 WARM_UP = 5
+REPEATS_MOST = 1_000_000
 SHARES = (50, 90, 95, 99)
 
 
@@ -59,8 +60,8 @@ def run(args: argparse.Namespace) -> int:
     """Measure and print."""
     threads = _numbers(args.threads)
     width, height = _size(args.size)
-    if args.repeats < 1 or not 1 <= args.faces <= 100:
-        raise UsageError("--repeats has to be 1 or more, --faces 1 to 100")
+    if not 1 <= args.repeats <= REPEATS_MOST or not 1 <= args.faces <= 100:
+        raise UsageError(f"--repeats has to be 1 to {REPEATS_MOST}, --faces 1 to 100")
     config = load(args.config)
     if args.classifier is not None:
         config = config.model_copy(

@@ -67,7 +67,15 @@ def test_a_yunet_of_the_users_own_is_named_with_the_hash_of_its_file(
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--threads", "0"], ["--threads", "x"], ["--size", "9"], ["--repeats", "0"], ["--faces", "0"]]
+    "arguments",
+    [
+        ["--threads", "0"],
+        ["--threads", "x"],
+        ["--size", "9"],
+        ["--repeats", "0"],
+        ["--repeats", "99999999999999"],
+        ["--faces", "0"],
+    ],
 )
 def test_wrong_usage_is_one_line_and_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", *arguments]) == 2
