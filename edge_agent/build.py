@@ -23,6 +23,7 @@ from edge_agent.predictor import FaceMaskPredictor
 from edge_agent.record import SnapshotStore
 from edge_agent.report import Reporter
 from edge_agent.systemd import Systemd
+from edge_agent.twin import Twin
 from edge_agent.web import WebServer, WebSources, WebState
 from edge_agent.web.redact import live_redactor
 
@@ -88,7 +89,7 @@ def _open_server(parts: Parts, opened: contextlib.ExitStack) -> WebServer | None
         model_info=lambda: parts.predictor.model_info(),
         snapshot=lambda visit: parts.recorder.picture_of(visit),
         redact=live_redactor(parts.config.http, parts.config.privacy),
-        predictor=lambda: FaceMaskPredictor(parts.config),
+        predictor=lambda: Twin(lambda: parts.predictor),
     )
     tell = functools.partial(parts.health.declare, "web")
     server = WebServer(parts.config.http, parts.web, sources, history=parts.state_dir / "history.db", tell=tell)

@@ -94,6 +94,10 @@ class Lane:
         """Stop looking for so long; None: until `resume`."""
         self._paused_until_s = float("inf") if for_s is None else self._clock.monotonic() + for_s
 
+    def pause_as(self, other: Lane) -> None:
+        """Take the pause of the lane that this one replaces."""
+        self._paused_until_s = other._paused_until_s
+
     def resume(self) -> None:
         self._paused_until_s = float("-inf")
 

@@ -94,7 +94,9 @@ class Info(BaseModel):
     model: ModelInfo | None = None
     detector: ModelInfo | None = None
     labels: tuple[str, ...] = ()
-    config_sha256: str = ""
+    config_sha256: str = Field(
+        default="", description="of the configuration in use; what waits for a restart changes it at the restart"
+    )
     capabilities: tuple[str, ...] = ()
 
 

@@ -19,6 +19,7 @@ from edge_agent.privacy import shown
 
 log = logging.getLogger(__name__)
 
+# what is made of these is made once, at the start; until the next one no part of the agent sees their changes
 NEEDS_RESTART = ("device", "mqtt", "spool", "http", "record", "privacy", "log")
 
 
@@ -112,16 +113,19 @@ class Orders:
         parts = self._agent.parts
         parts.systemd.reloading(True)
         try:
-            words = self._apply(self._read_config())
+            wanted = self._read_config()
+            waiting = [name for name in NEEDS_RESTART if getattr(wanted, name) != getattr(parts.config, name)]
+            self._apply(wanted.model_copy(update={name: getattr(parts.config, name) for name in NEEDS_RESTART}))
         except MaskwatchError as error:
             parts.reporter.reload_failed(str(error))
             return False, str(error)
         finally:
             parts.systemd.reloading(False)
+        words = "in use" + (f"; restart for changes in {', '.join(waiting)}" if waiting else "")
         log.info("configuration reloaded: %s", words)
         return True, words
 
-    def _apply(self, new: Config) -> str:
+    def _apply(self, new: Config) -> None:
         """Everything that can fail comes first; then all of it is put into place."""
         parts, old = self._agent.parts, self._agent.parts.config
         predictor = self._make_predictor(new)
@@ -129,6 +133,9 @@ class Orders:
         fresh = {
             camera.name: Lane(camera, new, predictor, parts.run_id) for camera in new.camera if camera.name not in same
         }
+        for name, lane in fresh.items():
+            if name in parts.lanes:
+                lane.pause_as(parts.lanes[name])
         kept = same if _judge_alike(parts, new, predictor) else set()
         for lane in parts.lanes.values():
             if lane.name in kept:
@@ -144,8 +151,6 @@ class Orders:
         parts.recorder.take_labels(predictor.labels)
         parts.web.labels = predictor.labels
         parts.reporter.reloaded(new, info_of(new, predictor))
-        waiting = [section for section in NEEDS_RESTART if getattr(new, section) != getattr(old, section)]
-        return "in use" + (f"; restart for changes in {', '.join(waiting)}" if waiting else "")
 
 
 def _judge_alike(parts: Parts, new: Config, predictor: FaceMaskPredictor) -> bool:

@@ -76,7 +76,7 @@ class FaceMaskPredictor:
     def __init__(
         self, config: Config | None = None, *, detector: Detector | None = None, classifier: Classifier | None = None
     ) -> None:
-        config = config or Config()
+        self.config = config = config or Config()
         self.detector = detector or open_detector(config.detector)
         self.classifier = classifier or open_classifier(config.classifier)
         self.labels = self.classifier.labels

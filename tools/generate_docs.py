@@ -169,6 +169,9 @@ message expiry is honoured by the broker, `expires_at` by the device. A retained
 the last {REMEMBERED_IDS} is answered again and not carried out again. No more than {MOST_WAITING} wait. The answer goes to MQTT 5's response
 topic with its correlation data, else to `cmd/result`; the ACL in `deploy/broker` lets a device answer on `cmd/result` and below it. What cannot be read is refused and counted (`mqtt.commands_refused`).
 
+A `pause` lasts until `resume`, its `for_s` or a restart, whatever is reloaded. `set_threshold` holds until a reload or a restart, for
+`certain` in the answers of `POST /predict` and `/batch_predict` too. `snapshot` follows `privacy.pictures` as the agent was started.
+
 A camera or device that leaves the configuration has its retained topics cleared and its entities removed from Home Assistant at
 the next start. Stats and people are to be taken as stale after three stats intervals.
 """

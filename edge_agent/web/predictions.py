@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_agent.config import HttpConfig
-from edge_agent.errors import MaskwatchError
+from edge_agent.errors import ImageError, MaskwatchError
 from edge_agent.web.images import decode
 from edge_agent.web.priority import Worker
 from edge_agent.web.problems import Problem
@@ -92,18 +92,16 @@ class Predictions:
     def _look(self, data: bytes, name: str) -> Answer:
         started = time.perf_counter()
         picture = decode(data, self._config.max_image_pixels)
-        self._open()
         try:
-            result = self._predictor.predict(picture, name)
-        except MaskwatchError as error:
+            result = self._open().predict(picture, name)
+        except ImageError as error:
             raise Problem(422, str(error), "send another picture") from error
+        except MaskwatchError as error:  # of its models: a reload may bring others at any time
+            raise Problem(503, f"the models cannot be opened: {error}", "see the agent's log") from error
         return Answer(result.to_json(), time.perf_counter() - started)
 
-    def _open(self) -> None:
-        if self._predictor is not None:
-            return
-        assert self._make is not None
-        try:
+    def _open(self) -> Any:
+        if self._predictor is None:
+            assert self._make is not None
             self._predictor = self._make()
-        except MaskwatchError as error:
-            raise Problem(503, f"the models cannot be opened: {error}", "see the agent's log") from error
+        return self._predictor

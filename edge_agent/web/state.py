@@ -107,7 +107,8 @@ class WebSources:
     health: `Health.report`. metrics: Prometheus text. model_info: both manifests, as {classifier:, detector:}.
     snapshot: JPEG of a visit's id, None where there is none (privacy was applied before it was written).
     redact: what of a picture may leave, given the boxes of its faces; None: nothing.
-    predictor: makes an object for predictions, with `predict(bgr, name)` whose result has `to_json()`.
+    predictor: makes an object for predictions, with `predict(bgr, name)` whose result has `to_json()`, for one thread;
+    it follows reloads by itself.
     """
 
     health: Callable[[], HealthReport] = _well

@@ -233,3 +233,41 @@ def test_a_reload_ends_a_threshold_by_command_and_no_visit(agent: Agent, tmp_pat
     orders.carry_out(order("set_threshold", threshold=1.0))
     orders.carry_out(order("reload"))
     assert agent.run()["people"]["with_mask"] == 2
+
+
+def test_what_waits_for_a_restart_is_said_until_it_is_in_force_or_taken_back(agent: Agent, tmp_path: Path) -> None:
+    orders = Orders(agent, reader(tmp_path), make_predictor=lambda _: agent.parts.predictor)
+    path, started = tmp_path / "agent.toml", agent.parts.config
+    before = path.read_text()
+    path.write_text(before + "[privacy]\npictures = 'full'\n[mqtt]\nsnapshots = true\n[stats]\ninterval_s = 5\n")
+    for _ in range(2):
+        assert orders.carry_out(order("reload")) == (True, "in use; restart for changes in mqtt, privacy")
+        assert (agent.parts.config.privacy, agent.parts.config.mqtt) == (started.privacy, started.mqtt)
+        assert agent.parts.config.stats.interval_s == 5
+    path.write_text(before)
+    assert orders.carry_out(order("reload")) == (True, "in use")
+    assert info_of(agent.parts.config, agent.parts.predictor) == info_of(started, agent.parts.predictor)
+
+
+@pytest.mark.parametrize("for_s", [None, 600.0])
+def test_a_pause_outlasts_a_reload_that_changes_its_camera(agent: Agent, tmp_path: Path, for_s: float | None) -> None:
+    orders = Orders(agent, reader(tmp_path), make_predictor=lambda _: agent.parts.predictor)
+    path = tmp_path / "agent.toml"
+    path.write_text(path.read_text().replace('name = "yard"', 'name = "yard"\nmax_fps = 50'))
+    orders.carry_out(order("pause", camera="yard", for_s=for_s))
+    assert orders.carry_out(order("reload")) == (True, "in use")
+    orders.obey()
+    assert "camera yard is paused by command" in agent.parts.health.report().reasons
+    assert agent.run()["people"]["with_mask"] == 1
+
+
+def test_a_pause_for_a_while_ends_when_it_was_to_end_whatever_is_reloaded(agent: Agent, tmp_path: Path) -> None:
+    orders = Orders(agent, reader(tmp_path), make_predictor=lambda _: agent.parts.predictor)
+    path = tmp_path / "agent.toml"
+    path.write_text(path.read_text().replace('name = "yard"', 'name = "yard"\nmax_fps = 50'))
+    orders.carry_out(order("pause", for_s=1.0))
+    orders.carry_out(order("reload"))
+    assert all(lane.is_paused for lane in agent.parts.lanes.values())
+    time.sleep(1.1)
+    assert not any(lane.is_paused for lane in agent.parts.lanes.values())
+    assert agent.run()["people"]["with_mask"] == 2

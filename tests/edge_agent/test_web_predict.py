@@ -136,6 +136,19 @@ def test_a_predictor_that_cannot_be_made_is_said_and_the_server_goes_on():
         assert on.client.get("/health").status_code == 200
 
 
+def test_models_that_a_reload_brings_and_that_cannot_be_opened_are_no_fault_of_the_picture(faces, monkeypatch):
+    def broken(_bgr: np.ndarray, _name: str) -> None:
+        raise ModelError("a model file was replaced")
+
+    with running(sources=WebSources(predictor=lambda: faces)) as on:
+        monkeypatch.setattr(faces, "predict", broken)
+        answer = on.client.post("/predict", content=encoded(picture()), headers=JPEG)
+        monkeypatch.undo()
+        again = on.client.post("/predict", content=encoded(picture()), headers=JPEG)
+    assert (answer.status_code, again.status_code) == (503, 200)
+    assert "replaced" in answer.json()["detail"]
+
+
 def test_predictions_can_be_off():
     with running(HttpConfig(port=0, predict=False), WebSources(predictor=BrightFaces)) as on:
         assert on.client.post("/predict", content=encoded(picture()), headers=JPEG).status_code == 403
