@@ -114,6 +114,7 @@ class Agent:
         """A frame's way: motion, detect, crop, classify, track, decide, record, report."""
         started_s = time.perf_counter()
         lane.follow_resolution(frame)
+        self._note_missed(lane.follow_gap(frame))
         with self.watch.stage("motion"):
             moved = lane.gate.moved(frame)
         if lane.gate.cut:
@@ -191,10 +192,12 @@ class Agent:
         """Nobody is in view of a camera that gives no picture."""
         if lane.status not in SILENT:
             return
-        events = lane.miss_everybody(self._clock.monotonic(), self._clock.utc())
+        self._note_missed(lane.miss_everybody(self._clock.monotonic(), self._clock.utc()))
+        self.parts.web.show(lane.view)
+
+    def _note_missed(self, events: list[Event]) -> None:
         self.parts.recorder.note(events)
         self._report(events)
-        self.parts.web.show(lane.view)
 
     def _publish_figures(self) -> None:
         paused = any(lane.is_paused for lane in self.parts.lanes.values())

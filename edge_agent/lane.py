@@ -18,6 +18,7 @@ from edge_agent.track import Tracker
 from edge_agent.web.state import CameraView, TrackView
 
 FPS_OVER_FRAMES = 30
+SLOWER_THAN_USUAL = 3  # a gap in a recording; the pictures of a timelapse are all far apart
 REASONS = {
     "frozen": "the picture has been the same to the last bit; restart the camera",
     "dark": "next to no light reaches the camera",
@@ -46,7 +47,7 @@ class Lane:
         self.address = redact_addresses(camera.source)
         self.source: Source = open_source(camera, clock)
         self.frames = 0
-        self.last_at_s = 0.0
+        self.last_at_s = self._interval_s = 0.0
         self.size_px: tuple[int, int] | None = None
         self.status, self.reason = "", ""  # unknown until the first picture, or until none came for a while
         self.view = CameraView(self.name, "offline", "no picture has come yet")
@@ -144,6 +145,16 @@ class Lane:
         tracks = tuple(self._track_view(verdict) for verdict in self.decider.verdicts())
         self.view = self._view(self.view.bgr, tracks)
         return events
+
+    def follow_gap(self, frame: Frame) -> list[Event]:
+        """A recording that goes on after a gap: in it everybody is missed, as before a camera that gives no picture."""
+        since_s, usual_s = frame.at_s - self.last_at_s, self._interval_s
+        self._interval_s = since_s if self.frames else 0.0
+        patience_s = max(self._config.liveness.stalled_after_s, SLOWER_THAN_USUAL * usual_s)
+        if self.source.live or not usual_s or since_s <= patience_s:
+            return []
+        # Twice: the tracker lets nobody go for one look
+        return [event for _ in range(2) for event in self.miss_everybody(frame.at_s, frame.utc_s)]
 
     @property
     def fps(self) -> float:

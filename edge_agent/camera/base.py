@@ -40,7 +40,11 @@ class Source(Protocol):
     name: str
     live: bool
     fps: float | None
-    total_frames: int | None
+
+    @property
+    def total_frames(self) -> int | None:
+        """Of a file, as it states or as its length suggests; once it has ended whole, those that came."""
+        ...
 
     @property
     def ended(self) -> bool:

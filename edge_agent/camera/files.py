@@ -67,7 +67,7 @@ class ClipSource(_Finite):
         if not path.is_file():
             raise NotFoundError(f"there is no clip {path}; give a video file, a folder of images or a camera")
         self._clip = Clip(path)
-        self.fps, self.total_frames = self._clip.fps, self._clip.total_frames
+        self.fps = self._clip.fps
         self._ahead: tuple[float, U8] | None = None
         while self._ahead is None and not self._clip.over:
             self._ahead = self._next()
@@ -88,6 +88,7 @@ class ClipSource(_Finite):
 
     def _next(self) -> tuple[float, U8] | None:
         found = self._clip.next()
+        self.total_frames = self._clip.total_frames
         if self._clip.shortfall and self.shortfall is None:
             self._fell_short(self._clip.shortfall)
         return found
@@ -149,7 +150,7 @@ class RealTimeSource:
     live = False
 
     def __init__(self, source: Source, clock: Clock) -> None:
-        self.name, self.fps, self.total_frames = source.name, source.fps, source.total_frames
+        self.name, self.fps = source.name, source.fps
         self._source, self._clock = source, clock
         self._began_s: float | None = None
         self._ahead = source.read()
@@ -158,6 +159,10 @@ class RealTimeSource:
     @property
     def ended(self) -> bool:
         return self._ahead is None and self._source.ended
+
+    @property
+    def total_frames(self) -> int | None:
+        return self._source.total_frames
 
     @property
     def shortfall(self) -> Shortfall | None:

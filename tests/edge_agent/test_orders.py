@@ -11,20 +11,14 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_agent.about import info_of
-from edge_agent.agent import Agent, Parts
+from edge_agent.agent import Agent
 from edge_agent.commands import Order
 from edge_agent.config import Config, load
-from edge_agent.health import Health
 from edge_agent.lane import Lane
 from edge_agent.messages import Command
-from edge_agent.metrics import Metrics
 from edge_agent.orders import Orders
 from edge_agent.predictor import FaceMaskPredictor
-from edge_agent.record import SnapshotStore
-from edge_agent.report import Reporter
-from edge_agent.systemd import Systemd
-from edge_agent.web import WebState
+from faked_agent import faked_agent
 from fakes import BrightSquares, ByColour
 
 CONFIG = """
@@ -52,25 +46,8 @@ def write_clip(path: Path, frames: int = 40) -> None:
 @pytest.fixture
 def agent(tmp_path: Path) -> Iterator[Agent]:
     write_clip(tmp_path / "clip.avi")
-    path = tmp_path / "agent.toml"
-    path.write_text(CONFIG.format(clip=tmp_path / "clip.avi"))
-    config = load(path, env={})
-    predictor = FaceMaskPredictor(config, detector=BrightSquares(), classifier=ByColour())
-    lanes = {camera.name: Lane(camera, config, predictor, "run") for camera in config.camera}
-    health, metrics = Health(), Metrics()
-    reporter = Reporter(config, tmp_path, info_of(config, predictor), health=health, metrics=metrics)
-    recorder = SnapshotStore(tmp_path / "snapshots", config.record, config.privacy, predictor.labels)
-    web = WebState(predictor.labels)
-    made = Agent(
-        Parts(
-            config, tmp_path, "run", predictor, lanes, recorder, reporter, web, health, metrics, Systemd(health, env={})
-        )
-    )
-    yield made
-    for lane in lanes.values():
-        lane.source.close()
-    recorder.close()
-    reporter.close()
+    with faked_agent(tmp_path, CONFIG.format(clip=tmp_path / "clip.avi")) as made:
+        yield made
 
 
 def reader(folder: Path) -> Callable[[], Config]:
