@@ -54,7 +54,8 @@ class Clip:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._container = container_of(path)
-        self._capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+        # Absolute: FFmpeg takes what is before the colon of `07:00.mp4` for a protocol
+        self._capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
         fps = self._capture.get(cv2.CAP_PROP_FPS)
         self.fps = fps if 0 < fps <= 1000 else DEFAULT_FPS
         frames = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))

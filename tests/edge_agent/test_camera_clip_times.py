@@ -174,3 +174,12 @@ def test_a_timelapse_has_no_gaps(tmp_path: Path) -> None:
     path = write_mp4(tmp_path / "clip.mp4", masked(8, 10), [30.0 * n for n in range(8)])
     with faked_agent(tmp_path, CONFIG.format(path=path)) as agent:
         assert agent.run()["people"]["with_mask"] == 1
+
+
+# --- names
+
+
+def test_a_name_with_a_colon_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_mkv(tmp_path / "07:00.mkv", noise(3), [0.0, 0.04, 0.08])
+    monkeypatch.chdir(tmp_path)
+    assert len(read_times(Clip(Path("07:00.mkv")))) == 3

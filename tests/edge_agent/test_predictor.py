@@ -111,6 +111,12 @@ def test_a_video_is_read_frame_by_frame(tmp_path: Path) -> None:
     assert all(p.faces[0].label == "with_mask" for p in found)
 
 
+def test_a_video_whose_name_has_a_colon_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain_clip(tmp_path / "07:00.avi", 2)
+    monkeypatch.chdir(tmp_path)
+    assert [found.image for found in predictor().predict_video("07:00.avi")] == ["07:00.avi#0", "07:00.avi#1"]
+
+
 def test_a_video_that_is_none_says_so(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     path.write_text("no video")
