@@ -20,6 +20,7 @@ from edge_agent.records import U8, Frame
 log = logging.getLogger(__name__)
 
 FOLDER_FPS = 1.0
+ROUNDED_S = 0.0015  # Matroska's times are whole milliseconds
 CATCH_UP_S = 0.1  # of a turn of the loop: one that decodes more slowly than it plays would never give the loop back
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
@@ -51,14 +52,18 @@ class _Finite:
         self.shortfall = shortfall
         log.warning("camera %s: %s", self.name, shortfall.words)
 
-    def _frame(self, at_s: float, bgr: U8) -> Frame:
-        frame = Frame(self.name, self._index, at_s, self._clock.utc(), bgr)
+    def _frame(self, at_s: float, bgr: U8, position: int | None = None) -> Frame:
+        position = self._index if position is None else position
+        frame = Frame(self.name, position, at_s, self._clock.utc(), bgr)
         self._index += 1
         return frame
 
 
 class ClipSource(_Finite):
-    """A video file, each frame; damaged places are passed over. `at_s` is the position in the clip."""
+    """A video file, each frame; damaged places are passed over. `at_s` is the position in the clip.
+
+    Of frames closer than 1 / `max_fps` in the clip's own time the first alone is given; each keeps its index.
+    """
 
     def __init__(self, config: CameraConfig, clock: Clock) -> None:
         """Raises NotFoundError, CameraError: also for a file without a single picture."""
@@ -68,7 +73,9 @@ class ClipSource(_Finite):
             raise NotFoundError(f"there is no clip {path}; give a video file, a folder of images or a camera")
         self._clip = Clip(path)
         self.fps = self._clip.fps
-        self._ahead: tuple[float, U8] | None = None
+        self._least_gap_s = 1.0 / config.max_fps - ROUNDED_S if config.max_fps else 0.0
+        self._looked_at_s = float("-inf")
+        self._ahead: tuple[float, U8, int] | None = None
         while self._ahead is None and not self._clip.over:
             self._ahead = self._next()
         if self._ahead is None:
@@ -86,12 +93,19 @@ class ClipSource(_Finite):
         self._ahead = None
         self._clip.close()
 
-    def _next(self) -> tuple[float, U8] | None:
-        found = self._clip.next()
+    def _next(self) -> tuple[float, U8, int] | None:
+        turn_s = self._clock.monotonic()
+        while (found := self._clip.next()) is not None:
+            at_s = found[0]
+            if at_s - self._looked_at_s >= self._least_gap_s:
+                self._looked_at_s = at_s
+                break
+            if not self._clip.over and self._clock.monotonic() - turn_s >= CATCH_UP_S:
+                return None
         self.total_frames = self._clip.total_frames
         if self._clip.shortfall and self.shortfall is None:
             self._fell_short(self._clip.shortfall)
-        return found
+        return None if found is None else (*found, self._clip.decoded - 1)
 
 
 class FolderSource(_Finite):

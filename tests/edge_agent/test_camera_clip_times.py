@@ -1,4 +1,4 @@
-"""Clips with gaps, that begin late, at any rate; which of them break off."""
+"""Clips with gaps, that begin late, at any rate; which of them break off; how many of their frames are looked at."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from clip_files import noise, stays, write_mkv, write_mp4
+from edge_agent.camera import open_source
 from edge_agent.camera.clip import Clip
+from edge_agent.config import CameraConfig
 from edge_agent.records import U8, Event
 from faked_agent import faked_agent
 
@@ -176,6 +178,42 @@ def test_a_timelapse_has_no_gaps(tmp_path: Path) -> None:
         assert agent.run()["people"]["with_mask"] == 1
 
 
+# --- how many frames
+
+
+def frames_of(config: CameraConfig) -> tuple[list[int], list[float]]:
+    source, frames = open_source(config), []
+    while not source.ended:
+        frame = source.read()
+        if frame is not None:
+            frames.append(frame)
+    assert source.shortfall is None
+    return [frame.index for frame in frames], [frame.at_s - frames[0].at_s for frame in frames]
+
+
+def test_max_fps_leaves_out_the_frames_between(tmp_path: Path) -> None:
+    path = str(write_mkv(tmp_path / "clip.mkv", noise(30), [round(n / 30, 3) for n in range(30)]))
+    indices, times_s = frames_of(CameraConfig(source=path, max_fps=10))
+    assert indices == list(range(0, 30, 3))
+    assert times_s == pytest.approx([n / 10 for n in range(10)], abs=0.001)
+    assert frames_of(CameraConfig(source=path))[0] == list(range(30))
+    assert frames_of(CameraConfig(source=path, max_fps=30))[0] == list(range(30))
+
+
+def test_max_fps_holds_in_real_time(tmp_path: Path) -> None:
+    path = str(write_mkv(tmp_path / "clip.mkv", noise(30), [n / 25 for n in range(30)]))
+    indices, _ = frames_of(CameraConfig(source=path, max_fps=5, realtime=True))
+    assert indices == list(range(0, 30, 5))
+
+
+def test_damage_behind_the_last_frame_that_max_fps_gives_is_said(tmp_path: Path) -> None:
+    path = cut(write_mkv(tmp_path / "clip.mkv", noise(50), [n / 25 for n in range(50)]), 0.5)
+    source = open_source(CameraConfig(source=str(path), max_fps=1))
+    while not source.ended:
+        source.read()
+    assert source.shortfall.certain
+
+
 # --- names
 
 
@@ -183,3 +221,4 @@ def test_a_name_with_a_colon_is_a_file(tmp_path: Path, monkeypatch: pytest.Monke
     write_mkv(tmp_path / "07:00.mkv", noise(3), [0.0, 0.04, 0.08])
     monkeypatch.chdir(tmp_path)
     assert len(read_times(Clip(Path("07:00.mkv")))) == 3
+    assert frames_of(CameraConfig(source="07:00.mkv"))[0] == [0, 1, 2]
