@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edge_agent.about import info_of
 from edge_agent.agent import Agent
 from edge_agent.commands import Order
 from edge_agent.config import Config, load
