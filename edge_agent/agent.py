@@ -180,6 +180,8 @@ class Agent:
             if lane.source.live:
                 self._judge_picture(lane, None)
                 self._miss_people(lane)
+            elif lane.source.ended and not lane.has_ended and not self._rota.ended:
+                self._end(lane)
             self.parts.reporter.people(lane.name, lane.decider.in_view())
         problem = self.parts.recorder.problem
         self.parts.health.declare("record", f"pictures are not saved: {problem}" if problem else None)
@@ -187,6 +189,15 @@ class Agent:
             self._publish_figures()
         self.parts.systemd.beat()
         self.obey()
+
+    def _end(self, lane: Lane) -> None:
+        """A clip or folder is over while others go on: its visits end now, and no picture of it is expected."""
+        self.end_visits(lane)
+        lane.end()
+        log.info("camera %s: %s", lane.name, lane.reason)
+        self.parts.health.end_camera(lane.name)
+        self.parts.reporter.camera_status(lane.name, lane.status, lane.reason)
+        self.parts.web.show(lane.view)
 
     def _miss_people(self, lane: Lane) -> None:
         """Nobody is in view of a camera that gives no picture."""

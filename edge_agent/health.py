@@ -4,6 +4,7 @@ The loop feeds it:
     health.tick()                           once a turn of the loop, also while no camera gives a picture
     health.frame("hall")                    a frame went through all stages
     health.camera_status("hall", "stalled", "no picture for 12 s")
+    health.end_camera("hall")               a clip or folder that is over
     health.declare("disk", "no space left; pictures are not saved")     None as reason clears it
 HTTP and the reporter read `health.report()`; systemd's watchdog asks `health.alive()`.
 
@@ -60,6 +61,7 @@ class Health:
         self._ticked = False
         self._paused: frozenset[str] = frozenset()
         self._finished = False
+        self._ended: set[str] = set()
         self._status: dict[str, tuple[str, str]] = {}
         self._frame_at: dict[str, float] = {}
         self._declared: dict[str, tuple[str, State]] = {}
@@ -71,6 +73,7 @@ class Health:
 
     def frame(self, camera: str) -> None:
         """A frame of this camera went through all stages, or was seen and found still."""
+        self._ended.discard(camera)  # a reload plays it again
         self._frame_at[camera] = self._tick_at = self._clock()
         self._ticked = True
 
@@ -84,6 +87,11 @@ class Health:
         with self._lock:
             self._status.pop(camera, None)
             self._frame_at.pop(camera, None)
+            self._ended.discard(camera)
+
+    def end_camera(self, camera: str) -> None:
+        """A clip or folder came to its end: no frame of it is expected any more, and nothing is wrong with that."""
+        self._ended.add(camera)
 
     def declare(self, name: str, reason: str | None, state: State = "degraded") -> None:
         """Something else is wrong, in words; None: it is over."""
@@ -98,7 +106,7 @@ class Health:
         self._paused = frozenset(cameras)
 
     def finish(self) -> None:
-        """The source came to its end: no frame is expected any more."""
+        """All sources came to their end: no frame is expected any more."""
         self._finished = True
 
     def alive(self) -> bool:
@@ -112,7 +120,7 @@ class Health:
         failing = [
             f"camera {name} is {word}{': ' if reason else ''}{reason}"
             for name, (word, reason) in sorted(status.items())
-            if word not in COUNTS_PEOPLE
+            if word not in COUNTS_PEOPLE and name not in self._ended
         ]
         failing += [f"camera {name} gives no frames and does not say why" for name in self._silent_cameras()]
         failing += [loop for loop in [self._loop_reason()] if loop]
@@ -138,7 +146,7 @@ class Health:
             return []
         now = self._clock()
         silent = []
-        for name in sorted({*self._status, *self._frame_at} - self._paused):
+        for name in sorted({*self._status, *self._frame_at} - self._paused - self._ended):
             word = self._status.get(name, ("online", ""))[0]
             since = self._frame_at.get(name, self._started_at)
             if word == "online" and now - since > FRAMES_STALL_AFTER_S:

@@ -19,6 +19,7 @@ from edge_agent.web.state import CameraView, TrackView
 
 FPS_OVER_FRAMES = 30
 SLOWER_THAN_USUAL = 3  # a gap in a recording; the pictures of a timelapse are all far apart
+ENDED = "the clip or folder has ended"
 REASONS = {
     "frozen": "the picture has been the same to the last bit; restart the camera",
     "dark": "next to no light reaches the camera",
@@ -49,6 +50,7 @@ class Lane:
         self.frames = 0
         self.last_at_s = self._interval_s = 0.0
         self.size_px: tuple[int, int] | None = None
+        self.has_ended = False  # a clip or folder that nobody follows any more
         self.status, self.reason = "", ""  # unknown until the first picture, or until none came for a while
         self.view = CameraView(self.name, "offline", "no picture has come yet")
         self._clock = clock
@@ -126,6 +128,12 @@ class Lane:
             # Never this frame's picture: `show` gave it with its faces, or, in a pause, nobody looked for faces in it
             self.view = self._view(self.view.bgr, self.view.tracks)
         return changed
+
+    def end(self) -> None:
+        """Its clip or folder is over: no picture comes any more, and nobody is in view."""
+        self.has_ended = True
+        self.status, self.reason = "offline", ENDED
+        self.view = self._view(self.view.bgr, (), faces=())
 
     def served(self, frame: Frame) -> None:
         """A frame went all the way."""

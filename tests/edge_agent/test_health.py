@@ -117,3 +117,19 @@ def test_a_camera_that_left_the_configuration_is_no_reason_any_more():
     clock.now_s += 1
     assert health.report().state == "ok"
     assert health.report().last_frame_age_s == {"hall": 1.0}
+
+
+def test_a_clip_that_ended_beside_a_camera_is_no_reason_until_it_plays_again():
+    health, clock = started()
+    for name in ("hall", "clip"):
+        health.frame(name)
+    health.end_camera("clip")
+    health.camera_status("clip", "offline", "the clip or folder has ended")
+    clock.now_s += FRAMES_STALL_AFTER_S + 1
+    health.frame("hall")
+    assert (health.report().state, health.alive()) == ("ok", True)
+    health.camera_status("clip", "online")
+    health.frame("clip")  # a reload plays it again
+    clock.now_s += FRAMES_STALL_AFTER_S + 1
+    health.frame("hall")
+    assert health.report().reasons == ("camera clip gives no frames and does not say why",)
