@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import cv2
+import numpy as np
+
 from edge_agent.about import info_of
 from edge_agent.agent import Agent, Parts
 from edge_agent.config import load
@@ -18,6 +21,16 @@ from edge_agent.report import Reporter
 from edge_agent.systemd import Systemd
 from edge_agent.web import WebState
 from fakes import BrightSquares, ByColour
+
+
+def walking_clip(path: Path, frames: int) -> None:
+    """A red square, a masked face for the fakes, walks to the right and is gone after 62 frames, 10 a second."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (320, 120))
+    for index in range(frames):
+        bgr = np.zeros((120, 320, 3), np.uint8)
+        bgr[30:80, 10 + 5 * index : 60 + 5 * index] = (0, 0, 255)
+        writer.write(bgr)
+    writer.release()
 
 
 @contextmanager

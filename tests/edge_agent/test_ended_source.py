@@ -8,11 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-
 from broker_support import until
-from faked_agent import faked_agent
+from faked_agent import faked_agent, walking_clip
 
 CONFIG = """
 [[camera]]
@@ -28,20 +25,9 @@ min_evidence_s = 0.1
 """
 
 
-def write_clip(path: Path, seconds: int) -> None:
-    """Somebody in a mask, a red square for the fakes, walks to the right at 10 frames a second."""
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (320, 120))
-    for index in range(10 * seconds):
-        bgr = np.zeros((120, 320, 3), np.uint8)
-        left = 10 + 2 * index
-        bgr[30:80, left : left + 50] = (0, 0, 255)
-        writer.write(bgr)
-    writer.release()
-
-
 def test_who_is_in_view_at_the_end_of_a_clip_has_left_though_another_goes_on(tmp_path: Path) -> None:
-    write_clip(tmp_path / "short.avi", 2)
-    write_clip(tmp_path / "long.avi", 8)
+    walking_clip(tmp_path / "short.avi", 20)
+    walking_clip(tmp_path / "long.avi", 80)
     with faked_agent(tmp_path, CONFIG.format(folder=tmp_path)) as agent:
         short, long = agent.parts.lanes["short"], agent.parts.lanes["long"]
         began_utc_s = time.time()

@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 
 from edge_agent.about import info_of
@@ -19,7 +17,7 @@ from edge_agent.lane import Lane
 from edge_agent.messages import Command
 from edge_agent.orders import Orders
 from edge_agent.predictor import FaceMaskPredictor
-from faked_agent import faked_agent
+from faked_agent import faked_agent, walking_clip
 from fakes import BrightSquares, ByColour
 
 CONFIG = """
@@ -34,19 +32,9 @@ min_evidence_s = 0.1
 """
 
 
-def write_clip(path: Path, frames: int = 40) -> None:
-    """A red square, a masked face for the fakes, walks to the right."""
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (320, 120))
-    for index in range(frames):
-        bgr = np.zeros((120, 320, 3), np.uint8)
-        bgr[30:80, 10 + 5 * index : 60 + 5 * index] = (0, 0, 255)
-        writer.write(bgr)
-    writer.release()
-
-
 @pytest.fixture
 def agent(tmp_path: Path) -> Iterator[Agent]:
-    write_clip(tmp_path / "clip.avi")
+    walking_clip(tmp_path / "clip.avi", 40)
     with faked_agent(tmp_path, CONFIG.format(clip=tmp_path / "clip.avi")) as made:
         yield made
 
