@@ -162,8 +162,9 @@ class Agent:
         before = lane.status
         if not lane.judge_picture(frame):
             return
-        level = logging.INFO if lane.status == "online" else logging.WARNING
-        log.log(level, "camera %s is %s%s", lane.name, lane.status, f": {lane.reason}" if lane.reason else "")
+        if lane.status != before:  # each attempt to connect may fail for another reason
+            level = logging.INFO if lane.status == "online" else logging.WARNING
+            log.log(level, "camera %s is %s%s", lane.name, lane.status, f": {lane.reason}" if lane.reason else "")
         self.parts.reporter.camera_status(lane.name, lane.status, lane.reason)
         if before in ("stalled", "offline") and lane.status == "online":
             self.parts.metrics.reconnects.labels(lane.name).inc()

@@ -116,14 +116,14 @@ class Lane:
         self.size_px = (width, height)
 
     def judge_picture(self, frame: Frame | None) -> bool:
-        """Look at the picture, or at its absence; whether the status changed."""
+        """Look at the picture, or at its absence; whether the status, or the reason for it, changed."""
         at_s = self._clock.monotonic() if frame is None else frame.at_s
         if frame is None and not self.frames and at_s - self._opened_s < self._config.liveness.stalled_after_s:
             return False  # a camera may take a moment to connect
         status = self.liveness.observe(frame, at_s, self.source.status)
-        changed = status != self.status
-        self.status = status
-        self.reason = (self.source.problem or REASONS.get(status, "")) if status != "online" else ""
+        reason = (self.source.problem or REASONS.get(status, "")) if status != "online" else ""
+        changed = (status, reason) != (self.status, self.reason)
+        self.status, self.reason = status, reason
         if changed:
             # Never this frame's picture: `show` gave it with its faces, or, in a pause, nobody looked for faces in it
             self.view = self._view(self.view.bgr, self.view.tracks)

@@ -31,3 +31,16 @@ def test_a_picture_in_which_nobody_looked_for_faces_is_never_shown(lane: Lane) -
     assert lane.judge_picture(not_looked), "the camera is back while the agent is paused"
     assert lane.view.status == "online"
     assert lane.view.bgr is looked.bgr
+
+
+def test_another_reason_for_the_same_status_is_a_change(lane: Lane) -> None:
+    class Gone:
+        status, live, problem, total_frames = "offline", True, "the stream ended", None
+
+    lane.source = gone = Gone()  # type: ignore[assignment]
+    lane.frames = 1
+    assert lane.judge_picture(None)
+    assert not lane.judge_picture(None)
+    gone.problem = "nobody answers at that address"
+    assert lane.judge_picture(None)
+    assert (lane.status, lane.reason, lane.view.reason) == ("offline", gone.problem, gone.problem)
