@@ -13,7 +13,7 @@ from pathlib import Path
 from edge_agent import __version__, logs
 from edge_agent.about import info_of
 from edge_agent.agent import Agent, Parts
-from edge_agent.config import Config, read_secret
+from edge_agent.config import Config, read_secret, read_token
 from edge_agent.errors import UnavailableError
 from edge_agent.health import Health
 from edge_agent.lane import Lane
@@ -111,7 +111,9 @@ def _make_folder(state_dir: Path) -> None:
 
 def _read_secrets(config: Config) -> None:
     """One that cannot be read is said now, with the status of a bad configuration, not when it is first needed."""
-    files = [(config.mqtt.password_file, "mqtt.password_file"), (config.http.token_file, "http.token_file")]
+    if config.http.token_file is not None:
+        read_token(config.http.token_file)
+    files = [(config.mqtt.password_file, "mqtt.password_file")]
     files += [(camera.credentials_file, "camera.credentials_file") for camera in config.camera]
     for path, key in files:
         if path is not None:

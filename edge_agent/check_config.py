@@ -1,7 +1,8 @@
 """`edge-agent check-config`: is the configuration fit to run, and what does it come to?
 
 The effective configuration goes to stdout as TOML (or JSON) without secrets; what is wrong goes to stderr in one line,
-with the exit status that `run` would end with. Files that it names are looked at too: secrets, certificates, models.
+with the exit status that `run` would end with. Files that it names are looked at too: secrets, certificates, models,
+clips and folders; cameras and streams need not answer.
 Models, named or shipped, are opened as `run` opens them, so that their golden inputs are run on this device too.
 """
 
@@ -15,11 +16,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from edge_agent.camera.address import kind_of
-from edge_agent.config import Config, load, read_secret
+from edge_agent.camera.address import Kind, clip_of, kind_of
+from edge_agent.config import Config, load, read_secret, read_token
 from edge_agent.config.show import effective, to_toml
 from edge_agent.errors import ConfigError, NotFoundError
 from edge_agent.redact import redact_addresses
+from edge_agent.run_command import need_a_camera
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,12 +33,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0 where it is fit to run; ConfigError (78), NotFoundError (66), ModelError (65) or NoRuntimeError (69) else."""
-    config = load(args.path or args.config)
-    for key, path in files_named(config):
-        if not path.exists():
-            raise NotFoundError(f"{key}: there is no file {path}; check the path, or leave the key out")
+    path = args.path or args.config
+    config = load(path)
+    if path is not None:
+        need_a_camera(config, path)
+    for key, file in files_named(config):
+        if not file.exists():
+            raise NotFoundError(f"{key}: there is no file {file}; check the path, or leave the key out")
     for camera in config.camera:
-        kind_of(camera.source)
+        if kind_of(camera.source) is Kind.FILE:
+            clip_of(camera.source)
     _look_into_secrets(config)
     _open_models(config)
     for remark in remarks(config):
@@ -77,7 +83,7 @@ def _look_into_secrets(config: Config) -> None:
             if ":" not in read_secret(camera.credentials_file, key):
                 raise ConfigError(f"{key}: {camera.credentials_file} has no colon; write user:password")
     if config.http.token_file is not None:
-        read_secret(config.http.token_file, "http.token_file")
+        read_token(config.http.token_file)
     if config.mqtt.password_file is not None:
         read_secret(config.mqtt.password_file, "mqtt.password_file")
     if config.mqtt.tls.enabled:

@@ -89,11 +89,17 @@ def configuration(args: argparse.Namespace) -> Config:
     if args.source is not None:
         first = config.camera[0].model_dump(exclude={"source", "credentials_file"}) if config.camera else {}
         return load(args.config, overrides={"camera": [{**first, "source": args.source}]})
+    if args.config is not None:
+        need_a_camera(config, args.config)
     if config.camera:
         return config
-    if args.config is not None:
-        raise ConfigError(f"{args.config} names no camera; add [[camera]] with a source, or give --source")
     return load(None, overrides={"camera": [{"name": "sample", "source": str(SAMPLE), "realtime": True}]})
+
+
+def need_a_camera(config: Config, path: Path) -> None:
+    """Raises ConfigError for a configuration file that names no camera: the sample clip is not what its owner meant."""
+    if not config.camera:
+        raise ConfigError(f"{path} names no camera; add [[camera]] with a source, or give --source")
 
 
 class StopSignals:

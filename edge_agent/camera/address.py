@@ -7,7 +7,7 @@ from enum import Enum
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-from edge_agent.errors import ConfigError
+from edge_agent.errors import ConfigError, NotFoundError
 from edge_agent.redact import redact_addresses
 
 
@@ -44,6 +44,14 @@ def kind_of(source: str) -> Kind:
 def path_of(source: str) -> Path:
     """The file or folder that an address names."""
     return Path(unquote(urlsplit(source).path)) if source.startswith("file://") else Path(source)
+
+
+def clip_of(source: str) -> Path:
+    """The video file that an address names. Raises NotFoundError where there is none."""
+    path = path_of(source)
+    if not path.is_file():
+        raise NotFoundError(f"there is no clip {path}; give a video file, a folder of images or a camera")
+    return path
 
 
 def _names_host(url: str) -> bool:

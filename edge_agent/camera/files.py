@@ -9,12 +9,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge_agent.camera.address import path_of
+from edge_agent.camera.address import clip_of, path_of
 from edge_agent.camera.base import Figures, Shortfall, Source
 from edge_agent.camera.clip import Clip
 from edge_agent.clock import Clock
 from edge_agent.config import CameraConfig
-from edge_agent.errors import CameraError, NotFoundError
+from edge_agent.errors import CameraError
 from edge_agent.records import U8, Frame
 
 log = logging.getLogger(__name__)
@@ -68,9 +68,7 @@ class ClipSource(_Finite):
     def __init__(self, config: CameraConfig, clock: Clock) -> None:
         """Raises NotFoundError, CameraError: also for a file without a single picture."""
         super().__init__(config, clock)
-        path = path_of(config.source)
-        if not path.is_file():
-            raise NotFoundError(f"there is no clip {path}; give a video file, a folder of images or a camera")
+        path = clip_of(config.source)
         self._clip = Clip(path)
         self.fps = self._clip.fps
         self._least_gap_s = 1.0 / config.max_fps - ROUNDED_S if config.max_fps else 0.0

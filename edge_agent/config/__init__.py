@@ -10,7 +10,7 @@ Each stage's constructor takes its own section. `MASKWATCH_MQTT__HOST=broker` se
 from __future__ import annotations
 
 from edge_agent.config.base import FileName, Name, Places, SecretFile, Section
-from edge_agent.config.load import load, read_secret
+from edge_agent.config.load import load, read_secret, read_token
 from edge_agent.config.root import Config
 from edge_agent.config.service import (
     DeviceConfig,
@@ -62,4 +62,5 @@ __all__ = [
     "ZoneConfig",
     "load",
     "read_secret",
+    "read_token",
 ]

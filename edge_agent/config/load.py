@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from edge_agent.redact import hide
 PREFIX = "MASKWATCH_"
 LARGEST_FILE_BYTES = 1_000_000
 LARGEST_SECRET_BYTES = 65_536
+SHORTEST_TOKEN = 16
 
 
 def load(
@@ -50,7 +52,7 @@ def read_secret(path: Path, what: str) -> str:
             raw = file.read(LARGEST_SECRET_BYTES + 1)
         if len(raw) > LARGEST_SECRET_BYTES:
             raise ConfigError(f"{what}: {path} is over {LARGEST_SECRET_BYTES} bytes; give a file with the secret alone")
-        secret = raw.decode("utf-8").strip("\r\n")
+        secret = raw.decode("utf-8-sig").strip("\r\n")
     except OSError as error:
         missing = isinstance(error, FileNotFoundError)
         remedy = "write the secret into it" if missing else "make it readable for this account"
@@ -61,6 +63,24 @@ def read_secret(path: Path, what: str) -> str:
         raise ConfigError(f"{what}: {path} is empty; write the secret into it")
     hide(secret)
     return secret
+
+
+def read_token(path: Path) -> str:
+    """The token of `http.token_file`, without white space around it. Raises ConfigError for one that is short, or that
+    a visitor cannot send: a header carries a token as one word of ASCII (RFC 6750).
+    """
+    token = read_secret(path, "http.token_file").strip()
+    if len(token) < SHORTEST_TOKEN:
+        raise ConfigError(
+            f"http.token_file: {path} holds a short token; give {SHORTEST_TOKEN} characters or more, in one word"
+        )
+    if not re.fullmatch(r"[!-~]+", token):
+        raise ConfigError(
+            f"http.token_file: {path} holds a space or a letter that is not ASCII; "
+            "give one word, say from `openssl rand -hex 16`"
+        )
+    hide(token)
+    return token
 
 
 def _read(path: Path) -> dict[str, Any]:

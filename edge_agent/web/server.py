@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_agent.clock import Clock, SystemClock
-from edge_agent.config import HttpConfig, read_secret
-from edge_agent.errors import ConfigError, UnavailableError
+from edge_agent.config import HttpConfig, read_token
+from edge_agent.errors import UnavailableError
 from edge_agent.web.limits import BESIDE_STREAMS, Limits
 from edge_agent.web.priority import lower_this_thread
 from edge_agent.web.state import WebSources, WebState
@@ -74,9 +74,7 @@ class WebServer:
         self._server: QuietServer | None = None
         self._web: Web | None = None
         self._stopping = threading.Event()
-        self._token = read_secret(config.token_file, "http.token_file") if config.token_file else None
-        if self._token is not None and len(self._token) < 16:
-            raise ConfigError(f"http.token_file: {config.token_file} holds a short token; give 16 characters or more")
+        self._token = read_token(config.token_file) if config.token_file else None
 
     def bind(self) -> int:
         """Take the port. Returns it (of interest where the configuration says 0). Raises UnavailableError."""

@@ -259,7 +259,8 @@ def test_check_config_ends_with_78_for_a_wrong_one_and_66_for_a_missing_model(tm
         camera = f"[[camera]]\nname = 'a'\nsource = '{source}'\n"
         assert main(["check-config", "--config", str(write(tmp_path, camera))]) == 78
     assert main(["check-config", "--config", str(write(tmp_path, "[mqtt]\nport = 0\n"))]) == 78
-    assert main(["check-config", "--config", str(write(tmp_path, '[classifier]\nmodel = "no.tflite"\n'))]) == 66
+    model = '[classifier]\nmodel = "no.tflite"\n[[camera]]\nsource = "0"\n'
+    assert main(["check-config", "--config", str(write(tmp_path, model))]) == 66
     assert "classifier.model: there is no file" in capsys.readouterr().err
 
 
@@ -268,7 +269,8 @@ def test_check_config_ends_with_78_for_a_wrong_one_and_66_for_a_missing_model(tm
 )
 def test_check_config_ends_with_65_for_a_model_that_the_agent_would_refuse(tmp_path, capsys, kind, keep, words):
     (tmp_path / "m.tflite").write_bytes(SHIPPED.read_bytes()[:keep])
-    assert main(["check-config", str(write(tmp_path, f'[{kind}]\nmodel = "m.tflite"\n'))]) == 65
+    text = f'[{kind}]\nmodel = "m.tflite"\n[[camera]]\nsource = "0"\n'
+    assert main(["check-config", str(write(tmp_path, text))]) == 65
     assert words in capsys.readouterr().err
 
 
@@ -308,7 +310,7 @@ def test_check_config_says_in_one_line_what_run_would_that_a_model_answers_diffe
 )
 def test_check_config_looks_into_other_detectors(tmp_path, capsys, lines, status, words):
     (tmp_path / "m.tflite").write_bytes(SHIPPED.read_bytes())
-    assert main(["check-config", str(write(tmp_path, f"[detector]\n{lines}\n"))]) == status
+    assert main(["check-config", str(write(tmp_path, f"[detector]\n{lines}\n[[camera]]\nsource = 0\n"))]) == status
     assert words in capsys.readouterr().err
 
 

@@ -200,6 +200,14 @@ def test_a_short_token_is_refused_at_the_start(tmp_path):
         WebServer(HttpConfig(token_file=tmp_path / "token"), WebState(()))
 
 
+@pytest.mark.parametrize("around", ["{} ", "\t{}\r\n", "\ufeff{}\n"])
+def test_white_space_around_the_token_is_no_part_of_it(guarded, around):
+    guarded.token_file.write_text(around.format("another-token-of-some-length"))
+    with running(guarded) as on:
+        headers = {"authorization": "Bearer another-token-of-some-length"}
+        assert on.client.get("/stats", headers=headers).status_code == 200
+
+
 def test_a_login_of_a_megabyte_is_cut_off(guarded):
     with running(guarded) as on:
         try:
