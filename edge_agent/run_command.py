@@ -15,7 +15,7 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from edge_agent import summary
-from edge_agent.config import Config, load
+from edge_agent.config import Config, load, names_file
 from edge_agent.errors import ConfigError, UnavailableError
 from edge_agent.summary_file import check_place, write_summary
 
@@ -88,12 +88,16 @@ def configuration(args: argparse.Namespace) -> Config:
     config = load(args.config)
     if args.source is not None:
         first = config.camera[0].model_dump(exclude={"source", "credentials_file"}) if config.camera else {}
-        return load(args.config, overrides={"camera": [{**first, "source": args.source}]})
+        return load(args.config, overrides={"camera": [{**first, "source": _beside_the_caller(args.source)}]})
     if args.config is not None:
         need_a_camera(config, args.config)
     if config.camera:
         return config
     return load(None, overrides={"camera": [{"name": "sample", "source": str(SAMPLE), "realtime": True}]})
+
+
+def _beside_the_caller(source: str) -> str:
+    return str(Path(source).absolute()) if names_file(source) else source
 
 
 def need_a_camera(config: Config, path: Path) -> None:

@@ -70,7 +70,8 @@ One TOML file; nothing in it is required. Environment variables lie over it: `MA
 never values: a key that ends in `_file` names a file that holds one. A relative name of a secret is looked up in
 `$CREDENTIALS_DIRECTORY` (as it is, and with `maskwatch_` before it), then beside the configuration; where systemd has given no such
 folder, in `credentials/` beside the configuration too, so that `check-config` finds what the service will be given. Other relative
-paths lie beside the configuration.
+paths, a clip or folder in a camera's `source` among them, lie beside the configuration; without a file, and for `run --source`, in the
+working directory.
 
 `edge-agent check-config FILE` says what is wrong, with the key, its value and what would be accepted (exit status 78), or shows
 the effective configuration without secrets. It opens the models as `run` does and runs their golden inputs: one that is missing, or

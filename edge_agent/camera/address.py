@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from enum import Enum
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
+from edge_agent.config.base import CSI
 from edge_agent.errors import ConfigError, NotFoundError
 from edge_agent.redact import redact_addresses
 
@@ -23,7 +23,7 @@ def kind_of(source: str) -> Kind:
     """What an address is. Raises ConfigError for one that is not supported or cannot be looked at."""
     if source.isdecimal() or source.startswith("/dev/"):
         return Kind.V4L2
-    if source == "csi" or re.fullmatch(r"csi:\d+", source):
+    if CSI.fullmatch(source):
         return Kind.CSI
     scheme = source.split("://", 1)[0].lower() if "://" in source else ""
     if scheme in {"rtsp", "rtsps", "http", "https"}:
@@ -35,6 +35,8 @@ def kind_of(source: str) -> Kind:
             f"camera.source {redact_addresses(source)!r}: {scheme} is unknown; give rtsp://, http:// or a file"
         )
     try:
+        if scheme and urlsplit(source).netloc not in {"", "localhost"}:
+            raise ConfigError(f"camera.source {redact_addresses(source)!r} names a host; give file:///path, or a path alone")
         return Kind.FOLDER if path_of(source).is_dir() else Kind.FILE
     except (OSError, ValueError) as error:  # a folder that may not be entered, a name too long
         reason = error.strerror if isinstance(error, OSError) else str(error)
@@ -43,7 +45,7 @@ def kind_of(source: str) -> Kind:
 
 def path_of(source: str) -> Path:
     """The file or folder that an address names."""
-    return Path(unquote(urlsplit(source).path)) if source.startswith("file://") else Path(source)
+    return Path(unquote(urlsplit(source).path)) if source[:7].lower() == "file://" else Path(source)
 
 
 def clip_of(source: str) -> Path:

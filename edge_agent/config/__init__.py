@@ -9,7 +9,7 @@ Each stage's constructor takes its own section. `MASKWATCH_MQTT__HOST=broker` se
 
 from __future__ import annotations
 
-from edge_agent.config.base import FileName, Name, Places, SecretFile, Section
+from edge_agent.config.base import FileName, Name, Places, SecretFile, Section, SourceName, names_file
 from edge_agent.config.load import load, read_secret, read_token
 from edge_agent.config.root import Config
 from edge_agent.config.service import (
@@ -55,12 +55,14 @@ __all__ = [
     "RecordConfig",
     "SecretFile",
     "Section",
+    "SourceName",
     "SpoolConfig",
     "StatsConfig",
     "TlsConfig",
     "TrackConfig",
     "ZoneConfig",
     "load",
+    "names_file",
     "read_secret",
     "read_token",
 ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationInfo
 
+CSI = re.compile(r"csi(:\d+)?")
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 """A name that may stand in an MQTT topic, a file name and a label: a-z, 0-9, - and _, 63 characters at most."""
@@ -53,8 +55,21 @@ def _is_there(path: Path) -> bool:
         return True  # whoever reads it says that it may not
 
 
+def names_file(source: str) -> bool:
+    """Whether a camera's address is the plain name of a clip or folder: no device, no csi, no URL."""
+    return not (source.isdecimal() or source.startswith("/dev/") or CSI.fullmatch(source) or "://" in source)
+
+
+def _source(source: str, info: ValidationInfo) -> str:
+    places = info.context
+    return str(places.folder / source) if isinstance(places, Places) and names_file(source) else source
+
+
 FileName = Annotated[Path, AfterValidator(_beside_the_file)]
 """A file; a relative one is looked up beside the configuration file."""
+
+SourceName = Annotated[str, StringConstraints(min_length=1), AfterValidator(_source)]
+"""A camera's address; a relative clip or folder is looked up beside the configuration file."""
 
 SecretFile = Annotated[Path, AfterValidator(_credential)]
 """A file with a secret; a relative one is looked up in $CREDENTIALS_DIRECTORY, then beside the configuration; without

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
 
-from edge_agent.config.base import FileName, Name, SecretFile, Section
+from edge_agent.config.base import FileName, Name, SecretFile, Section, SourceName
 
 NO_AREA = 1e-9  # of the picture: less than a pixel of any picture
 
@@ -81,8 +81,7 @@ class CameraConfig(Section):
     name: Name = Field(
         default="camera", description="the camera's name in topics, metrics and files; unique on this device"
     )
-    source: str = Field(
-        min_length=1,
+    source: SourceName = Field(
         description="a device number, rtsp:// or http:// address, csi, a video file, or a folder of images",
     )
     credentials_file: SecretFile | None = Field(

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edge_agent.camera import LiveSource, Rota, kind_of
-from edge_agent.camera.address import Kind, with_account
+from edge_agent.camera.address import Kind, clip_of, path_of, with_account
 from edge_agent.camera.backoff import Backoff
 from edge_agent.clock import SystemClock
 from edge_agent.config import CameraConfig
@@ -60,6 +60,13 @@ def test_kinds_are_told_by_the_address(tmp_path: Path) -> None:
     assert kinds == [Kind.V4L2, Kind.V4L2, Kind.CSI, Kind.CSI, Kind.STREAM, Kind.STREAM, Kind.FOLDER, Kind.FILE]
 
 
+@pytest.mark.parametrize("scheme", ["file://", "FILE://", "File://localhost"])
+def test_a_scheme_may_be_written_in_capitals(tmp_path: Path, scheme: str) -> None:
+    (tmp_path / "a b.mp4").touch()
+    assert path_of(f"{scheme}{tmp_path}/a%20b.mp4") == clip_of(f"{scheme}{tmp_path}/a%20b.mp4") == tmp_path / "a b.mp4"
+    assert kind_of(f"{scheme}{tmp_path}") is Kind.FOLDER
+
+
 @pytest.mark.parametrize(
     "source",
     [
@@ -69,6 +76,7 @@ def test_kinds_are_told_by_the_address(tmp_path: Path) -> None:
         "rtsp://[bad",
         pytest.param("x" * 300, id="long"),
         "file://[bad",
+        "file://clip.mp4",
     ],
 )
 def test_an_address_that_makes_no_sense_is_a_config_error(source: str) -> None:

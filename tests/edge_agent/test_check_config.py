@@ -4,9 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from edge_agent.cli import main
+from edge_agent.config import load
 from edge_agent.run_command import SAMPLE
 
 CAMERA = f'[[camera]]\nsource = "{SAMPLE}"\n'
@@ -56,6 +59,28 @@ def test_what_run_refuses_is_refused_with_its_status_and_line(tmp_path, capsys, 
 @pytest.mark.parametrize("source", ["7", "/dev/video99", "rtsp://nobody.invalid/1", "csi"])
 def test_a_camera_need_not_answer(tmp_path, capsys, source):
     assert checked(write(tmp_path, f'[[camera]]\nsource = "{source}"\n'), capsys)[0] == 0
+
+
+@pytest.mark.parametrize("source", ["clip.mp4", "./clip.mp4", "07:00.mp4", "pictures", "../outside.mp4"])
+def test_a_relative_clip_or_folder_lies_beside_the_configuration(tmp_path, capsys, monkeypatch, source):
+    folder, elsewhere = tmp_path / "config", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (folder / "pictures").mkdir(parents=True)
+    picture = cv2.imencode(".png", np.zeros((32, 32, 3), np.uint8))[1].tobytes()
+    (folder / "pictures" / "1.png").write_bytes(picture)
+    if source != "pictures":
+        (folder / source).write_bytes(SAMPLE.read_bytes())
+    monkeypatch.chdir(elsewhere)
+    path = write(folder, f'[[camera]]\nsource = "{source}"\n[http]\nenabled = false\n')
+    assert load(path, {}).camera[0].source == str(folder / source)
+    assert load(path, {"MASKWATCH_CAMERA__0__SOURCE": "b.mp4"}).camera[0].source == str(folder / "b.mp4")
+    assert checked(path, capsys)[0] == 0
+    assert ran(path)[0] == 0
+
+
+def test_without_a_file_a_relative_clip_lies_in_the_working_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert load(None, {"MASKWATCH_CAMERA__0__SOURCE": "b.mp4"}).camera[0].source == str(tmp_path / "b.mp4")
 
 
 def test_a_configuration_of_the_environment_alone_needs_no_camera(capsys):

@@ -99,4 +99,12 @@ def test_a_source_on_the_command_line_keeps_the_rest_of_the_configured_camera(tm
     path.write_text("[[camera]]\nname = 'door'\nsource = '0'\nmax_fps = 5\n")
     args = cli._parser(["run"]).parse_args(["run", "--config", str(path), "--source", "clip.mp4"])
     camera = configuration(args).camera
-    assert [(c.name, c.source, c.max_fps) for c in camera] == [("door", "clip.mp4", 5)]
+    assert [(c.name, c.source, c.max_fps) for c in camera] == [("door", str(Path.cwd() / "clip.mp4"), 5)]
+
+
+@pytest.mark.parametrize("source", ["0", "/dev/video7", "csi", "rtsp://cam/1", "file:///a.mp4"])
+def test_a_camera_on_the_command_line_is_no_file(tmp_path: Path, source: str) -> None:
+    path = tmp_path / "agent.toml"
+    path.write_text("[[camera]]\nsource = '1'\n")
+    args = cli._parser(["run"]).parse_args(["run", "--config", str(path), "--source", source])
+    assert configuration(args).camera[0].source == source

@@ -68,6 +68,7 @@ def test_an_unknown_key_is_refused_with_a_suggestion(tmp_path):
         ("[device]\nname = 'Front Door'", "device.name is 'Front Door'; give a name of a-z, 0-9"),
         ("[device]\nname = 'a/b'", "give a name of a-z, 0-9"),
         ("[[camera]]\nname = 'a'", "camera[0].source is missing"),
+        ("[[camera]]\nsource = ''", "camera[0].source is ''; give a text that is not empty"),
         ("camera = 3", "camera is 3; give a list"),
         ("[http]\nhost = '0.0.0.0'", "others can reach; set token_file"),
         ("[mqtt]\npassword_file = 'p'", "password_file is set and username is not"),
