@@ -36,7 +36,7 @@ def kind_of(source: str) -> Kind:
         )
     try:
         if scheme and urlsplit(source).netloc not in {"", "localhost"}:
-            raise ConfigError(f"camera.source {redact_addresses(source)!r} names a host; give file:///path, or a path alone")
+            raise ConfigError(f"camera.source {redact_addresses(source)!r} names a host; give file:///path")
         return Kind.FOLDER if path_of(source).is_dir() else Kind.FILE
     except (OSError, ValueError) as error:  # a folder that may not be entered, a name too long
         reason = error.strerror if isinstance(error, OSError) else str(error)

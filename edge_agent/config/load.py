@@ -33,7 +33,7 @@ def load(
     """
     env = os.environ if env is None else env
     data: dict[str, Any] = {} if path is None else _read(path)
-    data = _merge(data, _from_environment(env))
+    data = _merge(_merge(data, _sections_of_environment(env)), _from_environment(env))
     data = _merge(data, overrides or {})
     credentials = env.get("CREDENTIALS_DIRECTORY")
     folder = Path.cwd() if path is None else path.absolute().parent
@@ -96,6 +96,24 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not TOML: {error or 'nested too deeply'}") from None
 
 
+def _sections_of_environment(env: Mapping[str, str]) -> dict[str, Any]:
+    """`MASKWATCH_MQTT={host = "x"}` becomes `{"mqtt": {"host": "x"}}`."""
+    data: dict[str, Any] = {}
+    for name in sorted(env):
+        word = name.removeprefix(PREFIX).lower()
+        if not name.startswith(PREFIX) or "__" in word:
+            continue
+        if word not in Config.model_fields:
+            _refuse_single_underscore(name, word)
+            continue
+        value = _value(env[name], name)
+        if isinstance(value, str):
+            written = "[{key = value}]" if word == "camera" else "{key = value}"
+            raise ConfigError(f"{name} is a whole section; write it as {written}, or set one key by {name}__...")
+        data = _merge(data, {word: value})
+    return data
+
+
 def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
     """`MASKWATCH_CAMERA__0__SOURCE=x` becomes `{"camera": {"0": {"source": "x"}}}`; lists are put right in `_merge`."""
     data: dict[str, Any] = {}
@@ -104,7 +122,6 @@ def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
             continue
         *parents, last = name.removeprefix(PREFIX).lower().split("__")
         if not parents:
-            _refuse_single_underscore(name, last)
             continue
         node = data
         for part in parents:
@@ -129,7 +146,7 @@ def _value(text: str, name: str) -> Any:
     try:
         return tomllib.loads(f"v = {text}")["v"]
     except (tomllib.TOMLDecodeError, RecursionError):
-        raise ConfigError(f"{name} looks like a list or a table but is not TOML; write it like ['a', 'b']") from None
+        raise ConfigError(f"{name} looks like a list or a table but is not TOML; write it like ['a', 'b'] or {{key = 1}}") from None
 
 
 def _merge(below: Any, above: Any) -> Any:
