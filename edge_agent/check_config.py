@@ -68,7 +68,8 @@ def remarks(config: Config) -> Iterator[str]:
     if not config.camera:
         yield "no [[camera]] is named: `run` will play the sample clip, or what --source gives"
     if not config.mqtt.enabled:
-        yield "mqtt.host is not set: nothing is published"
+        missing = "mqtt.enabled is false" if "host" in config.mqtt.model_fields_set else "mqtt.host is not set"
+        yield f"{missing}: nothing is published"
     elif not config.mqtt.tls.enabled and config.mqtt.username is not None:
         yield "mqtt.tls.enabled is false: the password crosses the network in the clear"
     for camera in config.camera:

@@ -9,7 +9,7 @@ Each stage's constructor takes its own section. `MASKWATCH_MQTT__HOST=broker` se
 
 from __future__ import annotations
 
-from edge_agent.config.base import FileName, Name, Places, SecretFile, Section, SourceName, names_file
+from edge_agent.config.base import FileName, HostName, Name, Places, SecretFile, Section, SourceName, names_file
 from edge_agent.config.load import load, read_secret, read_token
 from edge_agent.config.root import Config
 from edge_agent.config.service import (
@@ -44,6 +44,7 @@ __all__ = [
     "DeviceConfig",
     "FileName",
     "HomeAssistantConfig",
+    "HostName",
     "HttpConfig",
     "LivenessConfig",
     "LogConfig",

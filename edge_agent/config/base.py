@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationInfo
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from edge_agent.redact import redact_addresses
 
 CSI = re.compile(r"csi(:\d+)?")
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
@@ -15,10 +19,23 @@ Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 """A name that may stand in an MQTT topic, a file name and a label: a-z, 0-9, - and _, 63 characters at most."""
 
 
+def no_switch(value: Any) -> Any:
+    """A number as it was given; Python, and pydantic with it, would take true for 1."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("number_type", "true and false are no numbers")
+    return value
+
+
 class Section(BaseModel):
     """A part of the configuration file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        kind = cls.model_fields[info.field_name or ""].annotation
+        return no_switch(value) if {int, float} & {kind, *get_args(kind)} else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +81,21 @@ def _source(source: str, info: ValidationInfo) -> str:
     places = info.context
     return str(places.folder / source) if isinstance(places, Places) and names_file(source) else source
 
+
+def _host(text: str) -> str:
+    if not re.fullmatch(r"[\w.-]+", text):
+        try:
+            ipaddress.ip_address(text)
+        except ValueError:
+            shown = redact_addresses(repr(text))
+            raise ValueError(
+                f"{shown} is no host; give a name or an address alone, without scheme, port or path"
+            ) from None
+    return text
+
+
+HostName = Annotated[str, AfterValidator(_host)]
+"""The name or IP address of a machine, and nothing around it."""
 
 FileName = Annotated[Path, AfterValidator(_beside_the_file)]
 """A file; a relative one is looked up beside the configuration file."""

@@ -67,7 +67,7 @@ def dotted(steps: list[int | str]) -> str:
 
 def _shown(value: Any) -> str:
     """The value, short, without the secrets of an address."""
-    text = redact_addresses(repr(value))
+    text = redact_addresses(repr(value)) if not isinstance(value, bool) else str(value).lower()
     return text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + "..."
 
 

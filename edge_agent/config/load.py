@@ -87,7 +87,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         if path.is_file() and path.stat().st_size > LARGEST_FILE_BYTES:
             raise ConfigError(f"{path} is over {LARGEST_FILE_BYTES} bytes; this is no configuration")
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"cannot read the configuration {path}: {error.strerror}; give another --config") from None
     except UnicodeDecodeError:
@@ -146,7 +146,9 @@ def _value(text: str, name: str) -> Any:
     try:
         return tomllib.loads(f"v = {text}")["v"]
     except (tomllib.TOMLDecodeError, RecursionError):
-        raise ConfigError(f"{name} looks like a list or a table but is not TOML; write it like ['a', 'b'] or {{key = 1}}") from None
+        raise ConfigError(
+            f"{name} looks like a list or a table but is not TOML; write it like ['a', 'b'] or {{key = 'a'}}"
+        ) from None
 
 
 def _merge(below: Any, above: Any) -> Any:

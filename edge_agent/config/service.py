@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from edge_agent.config.base import FileName, Name, SecretFile, Section
+from edge_agent.config.base import FileName, HostName, Name, SecretFile, Section
 
 
 def host_name() -> str:
@@ -58,7 +58,9 @@ class MqttConfig(Section):
     """The way to the dashboards."""
 
     enabled: bool = Field(default=False, description="talk to a broker; setting host turns it on")
-    host: str = Field(default="localhost", min_length=1, max_length=253, description="the broker's name or address")
+    host: HostName = Field(
+        default="localhost", min_length=1, max_length=253, description="the broker's name or address"
+    )
     port: int = Field(default=1883, ge=1, le=65535, description="the broker's port; 8883 is usual with TLS")
     username: str | None = Field(default=None, description="the account at the broker")
     password_file: SecretFile | None = Field(default=None, description="a file that holds the account's password")
@@ -103,7 +105,7 @@ class HttpConfig(Section):
     """The device's own page, its API, health and metrics."""
 
     enabled: bool = Field(default=True, description="serve at all")
-    host: str = Field(
+    host: HostName = Field(
         default="127.0.0.1", min_length=1, description="the address to listen on; any but loopback needs token_file"
     )
     port: int = Field(default=8080, ge=0, le=65535, description="the port to listen on; 0: any free one")
@@ -112,7 +114,7 @@ class HttpConfig(Section):
     live_max_fps: float = Field(default=10, gt=0, le=60, description="pictures a second for a viewer, at most")
     live_max_width_px: int = Field(default=960, ge=64, le=8192, description="wider pictures are shown smaller")
     live_quality: int = Field(default=70, ge=10, le=100, description="JPEG quality of the live view")
-    allowed_hosts: tuple[str, ...] = Field(
+    allowed_hosts: tuple[HostName, ...] = Field(
         default=(), max_length=32, description="more names that visitors type for this device, say behind a proxy"
     )
     max_streams: int = Field(default=24, ge=1, le=200, description="live views and event streams open at once")

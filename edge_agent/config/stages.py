@@ -6,9 +6,9 @@ import math
 from itertools import combinations
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
-from edge_agent.config.base import FileName, Name, SecretFile, Section, SourceName
+from edge_agent.config.base import FileName, Name, SecretFile, Section, SourceName, no_switch
 
 NO_AREA = 1e-9  # of the picture: less than a pixel of any picture
 
@@ -52,7 +52,9 @@ def _cross(a: Point, b: Point, c: Point, d: Point) -> bool:
     return side(a, b, c) * side(a, b, d) < 0 and side(c, d, a) * side(c, d, b) < 0
 
 
-Share = Annotated[float, AfterValidator(_share), Field(json_schema_extra={"minimum": 0, "maximum": 1})]
+Share = Annotated[
+    float, BeforeValidator(no_switch), AfterValidator(_share), Field(json_schema_extra={"minimum": 0, "maximum": 1})
+]
 Point = tuple[Share, Share]
 
 
@@ -91,12 +93,22 @@ class CameraConfig(Section):
         default=None,
         description="play a file at its own speed and drop frames as a camera would; unset: only live sources",
     )
-    width_px: int | None = Field(default=None, ge=16, le=8192, description="picture width to ask a camera for")
-    height_px: int | None = Field(default=None, ge=16, le=8192, description="picture height to ask a camera for")
+    width_px: int | None = Field(
+        default=None, ge=16, le=8192, description="picture width to ask a camera for; with height_px"
+    )
+    height_px: int | None = Field(
+        default=None, ge=16, le=8192, description="picture height to ask a camera for; with width_px"
+    )
     max_fps: float | None = Field(default=None, gt=0, le=240, description="look at no more frames a second than this")
     zones: Annotated[tuple[ZoneConfig, ...], AfterValidator(_names_differ)] = Field(
         default=(), description="parts of the picture that count by themselves"
     )
+
+    @model_validator(mode="after")
+    def _width_and_height(self) -> CameraConfig:
+        if (self.width_px is None) != (self.height_px is None):
+            raise ValueError("give width_px and height_px, or neither")
+        return self
 
 
 class DetectorConfig(Section):

@@ -237,7 +237,7 @@ def _cookie(headers: Headers) -> str:
 
 
 def _own_names(config: HttpConfig) -> frozenset[str]:
-    names = {*LOOPBACK, config.host.lower(), *(name.lower() for name in config.allowed_hosts)}
+    names = {*LOOPBACK, config.host.lower(), *(name.lower().rstrip(".") for name in config.allowed_hosts)}
     if config.host not in LOOPBACK:
         own = socket.gethostname().lower()
         names |= {own, own.split(".")[0], f"{own.split('.')[0]}.local"}
