@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from edge_agent.camera.address import Kind, clip_of, kind_of
+from edge_agent.camera.address import Kind, kind_of
 from edge_agent.config import Config, load, read_secret, read_token
 from edge_agent.config.show import effective, to_toml
 from edge_agent.errors import ConfigError, NotFoundError
@@ -32,7 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 where it is fit to run; ConfigError (78), NotFoundError (66), ModelError (65) or NoRuntimeError (69) else."""
+    """0 where it is fit to run; else ConfigError (78), NotFoundError (66), ModelError (65), CameraError (69) or
+    NoRuntimeError (69).
+    """
     path = args.path or args.config
     config = load(path)
     if path is not None:
@@ -41,10 +43,10 @@ def run(args: argparse.Namespace) -> int:
         if not file.exists():
             raise NotFoundError(f"{key}: there is no file {file}; check the path, or leave the key out")
     for camera in config.camera:
-        if kind_of(camera.source) is Kind.FILE:
-            clip_of(camera.source)
+        kind_of(camera.source)
     _look_into_secrets(config)
     _open_models(config)
+    _open_files(config)
     for remark in remarks(config):
         print(f"note: {remark}", file=sys.stderr)
     if not args.quiet:
@@ -99,6 +101,15 @@ def _open_models(config: Config) -> None:
 
     with _silent_libraries():
         FaceMaskPredictor(config)
+
+
+def _open_files(config: Config) -> None:
+    from edge_agent.camera import open_source
+
+    with _silent_libraries():
+        for camera in config.camera:
+            if kind_of(camera.source) in {Kind.FILE, Kind.FOLDER}:
+                open_source(camera).close()
 
 
 @contextlib.contextmanager

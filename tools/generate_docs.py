@@ -77,7 +77,7 @@ working directory.
 `edge-agent check-config FILE` says what is wrong, with the key, its value and what would be accepted (exit status 78), or shows
 the effective configuration without secrets. It opens the models as `run` does and runs their golden inputs: one that is missing, or
 refused on this device, ends it with the line and the status that `run` would end with (66, 65). So do a clip or folder that is not
-there (66), a token that no visitor could send, and a file without a camera (78); cameras and streams need not answer. `systemctl reload edge-agent` (SIGHUP) reads it again; a file that is wrong then
+there (66) or gives no picture (69), a token that no visitor could send, and a file without a camera (78); cameras and streams need not answer. `systemctl reload edge-agent` (SIGHUP) reads it again; a file that is wrong then
 changes nothing and is said in the log, in `/health` and in `maskwatch/<device>/info`.
 """
 

@@ -42,11 +42,14 @@ def ran(path: Path) -> tuple[int, str]:
         pytest.param("[stats]\ninterval_s = 5\n", 78, "names no camera; add [[camera]] with a source", id="no camera"),
         pytest.param('[[camera]]\nsource = "no.mp4"\n', 66, "there is no clip", id="no clip"),
         pytest.param('[[camera]]\nsource = "-1"\n', 66, "there is no clip", id="no number"),
+        pytest.param('[[camera]]\nsource = "tok"\n', 69, "no picture can be read from", id="no video"),
+        pytest.param('[[camera]]\nsource = "empty"\n', 69, "no picture can be read in", id="no picture"),
         pytest.param('[[camera]]\nsource = "nowhere/"\n', 66, "there is no clip", id="no folder"),
     ],
 )
 def test_what_run_refuses_is_refused_with_its_status_and_line(tmp_path, capsys, text, status, words):
     (tmp_path / "tok").write_text("short")
+    (tmp_path / "empty").mkdir()
     path = write(tmp_path, text)
     found = checked(path, capsys)
     assert found[0] == status
