@@ -28,6 +28,8 @@ ELEMENTS = frozenset(
     | {0xEC, 0xBF, 0xE7, 0xA7, 0xAB, 0xA3, 0xA0, 0xAF, 0x5854}
 )
 
+ELEMENTS_MOST = 2_000_000  # twenty hours of frames, looked at in two seconds: the agent's loop waits
+
 
 def container_of(path: Path) -> Container:
     """By the first bytes; a file that cannot be read is OTHER."""
@@ -46,7 +48,8 @@ def container_of(path: Path) -> Container:
 def is_whole(path: Path) -> bool | None:
     """Whether the elements of a Matroska file follow each other, down to the blocks of frames, up to its stated end.
 
-    None where that cannot be told: a recording whose writer never closed it, or with elements that are not known here.
+    None where that cannot be told: a recording whose writer never closed it, with elements that are not known here, or
+    with more than ELEMENTS_MOST.
     What lies inside a block is not looked at.
     """
     try:
@@ -58,8 +61,11 @@ def is_whole(path: Path) -> bool | None:
 
 
 def _follows(file: BinaryIO, file_bytes: int) -> bool | None:
-    at, end = 0, None
+    at, end, elements = 0, None, 0
     while at < file_bytes and at != end:
+        elements += 1
+        if elements > ELEMENTS_MOST:
+            return None
         file.seek(at)
         header = file.read(12)
         id_bytes = _length(header[0])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from clip_files import noise, stays, write_mkv, write_mp4
-from edge_agent.camera import open_source
+from edge_agent.camera import container, open_source
 from edge_agent.camera.clip import Clip
 from edge_agent.config import CameraConfig
 from edge_agent.records import U8, Event
@@ -222,3 +222,10 @@ def test_a_name_with_a_colon_is_a_file(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     assert len(read_times(Clip(Path("07:00.mkv")))) == 3
     assert frames_of(CameraConfig(source="07:00.mkv"))[0] == [0, 1, 2]
+
+
+def test_a_file_of_endless_elements_does_not_hold_up_the_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_mkv(tmp_path / "a.mkv", noise(20), stays(20, 0.0, 0))
+    assert container.is_whole(path) is True
+    monkeypatch.setattr(container, "ELEMENTS_MOST", 10)
+    assert container.is_whole(path) is None
