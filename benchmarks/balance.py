@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import argparse
 import platform
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edge_agent.errors import MaskwatchError
+from edge_agent.errors import exit_status
 from train.runs import predictions, stats
 
 SHARES = {"with_mask": 0.40, "without_mask": 0.34, "mask_weared_incorrect": 0.26}
@@ -49,11 +48,11 @@ def main() -> int:
     parser.add_argument("--views", type=int, default=5000, help="in a bank")
     parser.add_argument("--docs", type=Path, help="folder for balance.md")
     args = parser.parse_args()
-    try:
-        rows = [(name, phases, answers(args, WAYS[name], phases)) for name, phases in ways()]
-    except MaskwatchError as error:
-        print(f"balance: {error}", file=sys.stderr)
-        return error.exit_status
+    return exit_status("balance", lambda: run(args), "stopped")
+
+
+def run(args: argparse.Namespace) -> int:
+    rows = [(name, phases, answers(args, WAYS[name], phases)) for name, phases in ways()]
     text = page(rows, args)
     print(text)
     if args.docs:

@@ -32,7 +32,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from models_page import RUNS, RUNTIMES, Row, choices, page, plot, table
 
-from edge_agent.errors import MaskwatchError, NotFoundError, UsageError
+from edge_agent.errors import NotFoundError, UsageError, exit_status
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -53,11 +53,8 @@ class Point:
 
 
 def main() -> int:
-    try:
-        return run(_parser().parse_args())
-    except MaskwatchError as error:
-        print(f"models: {error}", file=sys.stderr)
-        return error.exit_status
+    args = _parser().parse_args()
+    return exit_status("models", lambda: run(args), "stopped")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_agent.errors import MaskwatchError, ModelError, NotFoundError
+from edge_agent.errors import ModelError, NotFoundError, exit_status
 from train import distribute
 from train.files import write_atomically
 
@@ -134,14 +134,14 @@ def main(argv: list[str] | None = None) -> int:
     one.add_argument("--learning-rate", type=float, default=3e-3)
     one.add_argument("--seed", type=int, default=7)
     args = parser.parse_args(argv)
-    try:
-        if args.command == "features":
-            make_features(args.config, args.out)
-        else:
-            print(json.dumps(train(args)))
-    except MaskwatchError as error:
-        print(f"train: {error}", file=sys.stderr)
-        return error.exit_status
+    return exit_status("train", lambda: _run(args))
+
+
+def _run(args: argparse.Namespace) -> int:
+    if args.command == "features":
+        make_features(args.config, args.out)
+    else:
+        print(json.dumps(train(args)))
     return 0
 
 

@@ -13,7 +13,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -28,7 +28,7 @@ ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-u
 expect.set_options(timeout=60_000)  # a busy machine is slow, and that is no mistake of the page
 
 
-def slow_clip(path: Path, frames: list[bytes], seconds: float) -> Path:
+def slow_clip(path: Path, frames: Sequence[bytes], seconds: float) -> Path:
     """Some of the pictures as a video file of so many seconds."""
     pictures = [cv2.imdecode(np.frombuffer(frame, np.uint8), cv2.IMREAD_COLOR) for frame in frames[::4]]
     height, width = pictures[0].shape[:2]
@@ -44,20 +44,20 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def sample_frames() -> list[bytes]:
+def sample_frames() -> tuple[bytes, ...]:
     """The sample clip as JPEG pictures."""
     capture = cv2.VideoCapture(str(SAMPLE))
     frames = []
     while (read := capture.read())[0]:
         frames.append(cv2.imencode(".jpg", read[1])[1].tobytes())
     capture.release()
-    return frames
+    return tuple(frames)
 
 
 class Camera:
     """A network camera that shows the sample clip again and again; `unplug` and `plug` do what they say."""
 
-    def __init__(self, frames: list[bytes], fps: float = 8) -> None:
+    def __init__(self, frames: Sequence[bytes], fps: float = 8) -> None:
         self.frames, self.fps, self.port = frames, fps, free_port()
         self.url = f"http://127.0.0.1:{self.port}/camera.mjpg"
         self._server: ThreadingHTTPServer | None = None

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from disks import disk_of
-from page_support import Agent, Camera, agent, sample_frames
+from page_support import Agent, Camera, agent
 
 SOON = """
 [liveness]
@@ -36,13 +36,8 @@ pictures = "full"
 """
 
 
-@pytest.fixture(scope="module")
-def frames() -> list[bytes]:
-    return sample_frames()
-
-
 @pytest.fixture
-def camera(frames: list[bytes]) -> Iterator[Camera]:
+def camera(frames: tuple[bytes, ...]) -> Iterator[Camera]:
     camera = Camera(frames)
     yield camera
     camera.unplug()
@@ -102,7 +97,7 @@ def smaller(jpeg: bytes) -> bytes:
 
 
 def test_a_camera_that_fails_in_every_way_is_named_and_people_are_counted_again(
-    camera: Camera, frames: list[bytes], tmp_path: Path
+    camera: Camera, frames: tuple[bytes, ...], tmp_path: Path
 ) -> None:
     noise = np.random.default_rng(1)
     with agent(tmp_path, camera.url, http=SOON) as running:

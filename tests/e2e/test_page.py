@@ -12,7 +12,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from page_support import Agent, Camera, agent, chromium, page_of, sample_frames, slow_clip
+from page_support import Agent, Camera, agent, chromium, page_of, slow_clip
 
 PHONE = {"viewport": {"width": 360, "height": 740}, "device_scale_factor": 2, "is_mobile": True, "has_touch": True}
 SOMEBODY = '#picture[data-people]:not([data-people="0"])'
@@ -20,12 +20,7 @@ LABELS = ["with_mask", "without_mask", "mask_weared_incorrect"]
 
 
 @pytest.fixture(scope="module")
-def frames() -> list[bytes]:
-    return sample_frames()
-
-
-@pytest.fixture(scope="module")
-def camera(frames: list[bytes]) -> Iterator[Camera]:
+def camera(frames: tuple[bytes, ...]) -> Iterator[Camera]:
     camera = Camera(frames)
     camera.plug()
     yield camera
@@ -52,7 +47,7 @@ def page(browser: Browser, watching: Agent) -> Iterator[Page]:
         assert complaints == []
 
 
-def stays(frames: list[bytes]) -> list[bytes]:
+def stays(frames: tuple[bytes, ...]) -> list[bytes]:
     """Somebody who steps to and fro before the camera and never leaves."""
     there = frames[84:96]
     return [*there, *there[::-1]]
@@ -150,7 +145,9 @@ def test_visits_come_into_history_with_their_picture(page: Page) -> None:
     expect(page.locator("#visits img").first).to_be_visible(timeout=60_000)
 
 
-def test_chosen_pictures_give_results_and_a_bad_one_is_named(page: Page, frames: list[bytes], tmp_path: Path) -> None:
+def test_chosen_pictures_give_results_and_a_bad_one_is_named(
+    page: Page, frames: tuple[bytes, ...], tmp_path: Path
+) -> None:
     files = [tmp_path / "first.jpg", tmp_path / "broken.jpg", tmp_path / "=odd, name.jpg"]
     files[0].write_bytes(frames[30])
     files[1].write_bytes(b"this is no picture")
@@ -179,7 +176,7 @@ def test_chosen_pictures_give_results_and_a_bad_one_is_named(page: Page, frames:
 
 @pytest.mark.parametrize("place", ["#drop", "#history"])
 def test_dropped_pictures_are_looked_at_also_where_they_fall_beside_the_frame(
-    page: Page, frames: list[bytes], place: str
+    page: Page, frames: tuple[bytes, ...], place: str
 ) -> None:
     transfer = page.evaluate_handle(
         """(files) => { const t = new DataTransfer(); for (const [name, bytes] of files) t.items.add(new File([new Uint8Array(bytes)], name)); return t; }""",  # noqa: E501
@@ -217,7 +214,9 @@ def test_a_phone_shows_all_without_scrolling_sideways(browser: Browser, watching
 
 
 @pytest.mark.parametrize("look", ["light", "dark", "phone"])
-def test_no_accessibility_rule_is_broken(browser: Browser, watching: Agent, frames: list[bytes], look: str) -> None:
+def test_no_accessibility_rule_is_broken(
+    browser: Browser, watching: Agent, frames: tuple[bytes, ...], look: str
+) -> None:
     options = PHONE if look == "phone" else {"color_scheme": look}
     picture = {"name": "face.jpg", "mimeType": "image/jpeg", "buffer": frames[30]}
     broken = {"name": "broken.jpg", "mimeType": "image/jpeg", "buffer": b"broken"}
@@ -236,7 +235,7 @@ def test_no_accessibility_rule_is_broken(browser: Browser, watching: Agent, fram
 
 
 def test_a_camera_that_dies_turns_the_page_red_with_its_reason_and_back(
-    browser: Browser, frames: list[bytes], tmp_path: Path
+    browser: Browser, frames: tuple[bytes, ...], tmp_path: Path
 ) -> None:
     camera = Camera(stays(frames))
     camera.plug()
@@ -286,7 +285,7 @@ def test_an_agent_that_is_gone_leaves_no_picture_that_looks_alive(
         expect(page.locator("#stage-words")).to_have_text("No connection to the device")
 
 
-def test_the_end_of_a_run_shows_its_statistics(browser: Browser, frames: list[bytes], tmp_path: Path) -> None:
+def test_the_end_of_a_run_shows_its_statistics(browser: Browser, frames: tuple[bytes, ...], tmp_path: Path) -> None:
     clip = slow_clip(tmp_path / "clip.mp4", frames, seconds=20)
     with agent(tmp_path, str(clip), camera="realtime = true") as running, page_of(browser, running.url) as (page, _):
         summary = page.get_by_role("dialog", name="The run is over")

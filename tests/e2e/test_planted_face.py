@@ -4,7 +4,6 @@ import contextlib
 import json
 import time
 import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import pytest
 
 from broker_support import Broker, Subscriber, until
 from edge_agent.records import U8
-from page_support import Camera, agent, sample_frames
+from page_support import Camera, agent
 
 FACES_AT = ((30, (538, 148, 106, 136)), (90, (308, 127, 108, 143)), (150, (541, 146, 104, 136)))  # left, top, w, h
 BASE = "maskwatch/front-door"
@@ -41,30 +40,10 @@ class Traces:
 
 
 @pytest.fixture(scope="module")
-def frames() -> list[bytes]:
-    return sample_frames()
-
-
-@pytest.fixture(scope="module")
-def planted(frames: list[bytes]) -> list[U8]:
+def planted(frames: tuple[bytes, ...]) -> list[U8]:
     """The three faces that pass, as the camera shows them."""
     pictures = [(cv2.imdecode(np.frombuffer(frames[at], np.uint8), cv2.IMREAD_COLOR), box) for at, box in FACES_AT]
     return [np.asarray(bgr[y : y + h, x : x + w]) for bgr, (x, y, w, h) in pictures]
-
-
-@pytest.fixture
-def camera(frames: list[bytes]) -> Iterator[Camera]:
-    camera = Camera(frames)
-    camera.plug()
-    yield camera
-    camera.unplug()
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    broker = Broker(tmp_path).start()
-    yield broker
-    broker.stop()
 
 
 def likeness(picture: U8, faces: list[U8]) -> float:

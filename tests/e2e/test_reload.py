@@ -17,7 +17,7 @@ import pytest
 from broker_support import Broker, Subscriber, until
 from edge_agent.config import load
 from edge_agent.predictor import FaceMaskPredictor
-from page_support import Agent, Camera, agent, sample_frames
+from page_support import Agent, Camera, agent
 
 SECTIONS = """
 [mqtt]
@@ -34,26 +34,6 @@ threshold = 0.6
 """
 BASE = "maskwatch/front-door"
 numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="module")
-def frames() -> list[bytes]:
-    return sample_frames()
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    broker = Broker(tmp_path).start()
-    yield broker
-    broker.stop()
-
-
-@pytest.fixture
-def camera(frames: list[bytes]) -> Iterator[Camera]:
-    camera = Camera(frames)
-    camera.plug()
-    yield camera
-    camera.unplug()
 
 
 @pytest.fixture
@@ -125,7 +105,7 @@ def test_privacy_holds_for_commands_page_and_saved_pictures_alike_until_the_rest
 
 
 def test_predictions_follow_the_configuration_and_the_threshold_that_the_agent_uses(
-    broker: Broker, camera: Camera, asker: Subscriber, frames: list[bytes], tmp_path: Path
+    broker: Broker, camera: Camera, asker: Subscriber, frames: tuple[bytes, ...], tmp_path: Path
 ) -> None:
     jpeg = frames[30]
     bgr = np.asarray(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR), np.uint8)
